@@ -1,0 +1,1 @@
+"""Evaluate optimizers on reinforcement learning."""

@@ -1,0 +1,1 @@
+"""Search spaces, designs, execution and the sensitivity report."""
