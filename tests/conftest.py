@@ -1,0 +1,25 @@
+"""Shapes and types of our own packages are checked while the tests run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(os.environ.get("RL_EVAL_GOLDEN", Path(__file__).parent / "golden"))
+RELEASED = Path(__file__).parents[2] / "shared" / "golden"  # weights that are not ours to ship
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of recorded vectors; RL_EVAL_GOLDEN points the tests at others."""
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def released() -> Path:
+    """Folder of the recordings that hold other projects' released weights."""
+    if not RELEASED.is_dir():
+        pytest.skip(f"{RELEASED} is missing: the released weights are not part of this project")
+    return RELEASED
