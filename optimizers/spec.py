@@ -145,7 +145,5 @@ def _checked(optimizer: str, h: Hyperparameter, value: Value) -> Value:
         allowed = ", ".join(map(str, h.domain.values))
         raise ValueError(f"{optimizer}: {h.name} must be one of {allowed}, got {value!r}")
     if h.default is not None and type(value) is not type(h.default):
-        raise ValueError(
-            f"{optimizer}: {h.name} must be {type(h.default).__name__}, got {value!r}"
-        )
+        raise ValueError(f"{optimizer}: {h.name} must be {type(h.default).__name__}, got {value!r}")
     return value
