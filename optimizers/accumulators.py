@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+Decays = ArrayLike | tuple[float, ...]
+
 DECAYS = (0.9, 0.99, 0.999)  # of momenta and of factored second moments alike
 
 _FLOOR = 1e-9
@@ -53,7 +55,7 @@ def init_momenta(leaf: Array, num_decays: int = len(DECAYS)) -> Float[Array, "de
 
 
 def update_momenta(
-    m: Float[Array, "decay ..."], g: Float[Array, ...], decays: ArrayLike = DECAYS
+    m: Float[Array, "decay ..."], g: Float[Array, ...], decays: Decays = DECAYS
 ) -> Float[Array, "decay ..."]:
     """Averages of the gradient, one a decay."""
     return _average(m, g, decays)
@@ -83,7 +85,7 @@ def init_factored(leaf: Array, num_decays: int = len(DECAYS)) -> Factored | Diag
 
 
 def update_factored(
-    v: Factored | Diagonal, g: Float[Array, ...], decays: ArrayLike = DECAYS
+    v: Factored | Diagonal, g: Float[Array, ...], decays: Decays = DECAYS
 ) -> Factored | Diagonal:
     """Averages of `g^2 + 1e-30`: its means over either long axis, or itself for rank <= 1."""
     q = g * g + 1e-30
@@ -110,7 +112,7 @@ def factored_scales(
     return _floored_rsqrt(v.row / mean), _floored_rsqrt(v.col)
 
 
-def _average(old: Array, new: Array, decays: ArrayLike) -> Array:
+def _average(old: Array, new: Array, decays: Decays) -> Array:
     d = jnp.asarray(decays, jnp.float32).reshape(-1, *(1,) * new.ndim)
     return d * old + (1 - d) * new
 
