@@ -1,0 +1,115 @@
+"""A learner is three pure functions: init, act, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Shaped
+
+from rl_eval.config import PPOConfig
+from rl_eval.ppo.gae import compute_gae
+from rl_eval.ppo.losses import LossTerms, explained_variance
+from rl_eval.ppo.networks import Network
+from rl_eval.ppo.state import NOT_DIVERGED, Hparams, LearnerState
+from rl_eval.ppo.update import Minibatch, run_minibatches
+from rl_eval.prng import Purpose
+from rl_eval.types import Transition
+
+
+class Optimizer(NamedTuple):
+    """What a learner is told of an optimizer.
+
+    make: (number of gradient steps of the run, traced hyperparameters) to an optax transformation.
+    needs: extra arguments beyond `params` and `value`; see `optimizers.spec`.
+    """
+
+    make: Callable[[int, dict[str, Array]], optax.GradientTransformationExtraArgs]
+    needs: frozenset[str] = frozenset()
+
+
+class UpdateMetrics(NamedTuple):
+    """One iteration: means over its gradient steps, and the state it ends in."""
+
+    losses: LossTerms
+    grad_norm: Float[Array, ""]
+    update_norm: Float[Array, ""]
+    param_norm: Float[Array, ""]
+    explained_variance: Float[Array, ""]
+
+
+class Learner(NamedTuple):
+    """init(key, hparams), act(params, prepared obs, key), update(state, rollout)."""
+
+    init: Callable[[jax.Array, Hparams], LearnerState]
+    act: Callable[[Any, Array, jax.Array], tuple[Array, Array, Array]]
+    update: Callable[[LearnerState, Transition], tuple[LearnerState, UpdateMetrics]]
+
+
+def make_learner(
+    network: Network, optimizer: Optimizer, config: PPOConfig, num_iterations: int
+) -> Learner:
+    """PPO with any optax optimizer. Every function is pure and can be vmapped over members."""
+    num_gradient_steps = num_iterations * config.steps_per_iteration
+
+    def build(hparams: Hparams) -> optax.GradientTransformationExtraArgs:
+        return optimizer.make(num_gradient_steps, hparams.optimizer)
+
+    def init(key: jax.Array, hparams: Hparams) -> LearnerState:
+        params = network.init(jax.random.fold_in(key, Purpose.PARAMS))
+        return LearnerState(
+            params=params,
+            opt_state=build(hparams).init(params),
+            hparams=hparams,
+            key=key,
+            iteration=jnp.int32(0),
+            gradient_steps=jnp.int32(0),
+            diverged_at=jnp.int32(NOT_DIVERGED),
+        )
+
+    def act(
+        params: Any, obs: Shaped[Array, "env ..."], key: jax.Array
+    ) -> tuple[Int[Array, " env"], Float[Array, " env"], Float[Array, " env"]]:
+        logits, value = network.apply(params, obs)
+        action = jax.random.categorical(key, logits)
+        log_probs = jax.nn.log_softmax(logits)
+        return action, jnp.take_along_axis(log_probs, action[:, None], -1)[:, 0], value
+
+    def update(state: LearnerState, rollout: Transition) -> tuple[LearnerState, UpdateMetrics]:
+        advantages = compute_gae(rollout, state.hparams.gamma, state.hparams.gae_lambda)
+        batch = Minibatch(rollout, advantages, advantages + rollout.value)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+        shuffle = jax.random.fold_in(
+            jax.random.fold_in(state.key, Purpose.SHUFFLE), state.iteration
+        )
+        step_key = jax.random.fold_in(
+            jax.random.fold_in(state.key, Purpose.OPTIMIZER), state.iteration
+        )
+        orders = jax.vmap(lambda k: jax.random.permutation(k, config.batch_size))(
+            jax.random.split(shuffle, config.update_epochs)
+        )
+        state, steps = run_minibatches(
+            network,
+            build(state.hparams),
+            config,
+            optimizer.needs,
+            num_iterations,
+            state,
+            flat,
+            orders.reshape(-1, config.minibatch_size),
+            step_key,
+        )
+        mean = jax.tree.map(jnp.mean, steps)
+        metrics = UpdateMetrics(
+            mean.losses,
+            mean.grad_norm,
+            mean.update_norm,
+            optax.tree.norm(state.params),
+            explained_variance(rollout.value, batch.target, rollout.valid),
+        )
+        return state.replace(iteration=state.iteration + 1), metrics
+
+    return Learner(init, act, update)

@@ -1,0 +1,103 @@
+"""A population of learners over one pool of environments: whole iterations, in chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from rl_eval.config import PPOConfig
+from rl_eval.envs import episode_stats
+from rl_eval.envs.episode_stats import Games
+from rl_eval.ppo.learner import Learner, UpdateMetrics
+from rl_eval.ppo.networks import Network
+from rl_eval.ppo.rollout import Rollout
+from rl_eval.ppo.state import Hparams, TrainState
+from rl_eval.types import Environment
+
+
+class IterationMetrics(NamedTuple):
+    """One iteration of every member: leaves are [member]; stacked by a chunk to [time, member]."""
+
+    update: UpdateMetrics
+    games: Games
+    gradient_steps: Int[Array, "*shape"]
+    diverged_at: Int[Array, "*shape"]
+
+
+class Population(NamedTuple):
+    """`init(seeds, hparams)`, hparams stacked to [member]; `run(state, n)` goes n iterations on.
+
+    `run` consumes its state (buffers are donated) and returns metrics of max_chunk rows, of which
+    the first n count. `compile(state)` returns the seconds it took; calling `run` compiles too.
+    """
+
+    init: Callable[[Sequence[int], Hparams], TrainState]
+    run: Callable[[TrainState, int], tuple[TrainState, IterationMetrics]]
+    compile: Callable[[TrainState], float]
+    max_chunk: int
+
+
+def make_population(
+    env: Environment, network: Network, learner: Learner, config: PPOConfig, max_chunk: int
+) -> Population:
+    """Learners that share an environment pool laid out [member, env]."""
+    rollout = Rollout(env, network, learner, config)
+    members = rollout.members
+
+    def init(seeds: Sequence[int], hparams: Hparams) -> TrainState:
+        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+        env_state, obs = env.reset()
+        return TrainState(
+            learner=jax.jit(jax.vmap(learner.init))(keys, hparams),
+            env_state=env_state,
+            obs=obs,
+            episodes=episode_stats.init(env.num_envs),
+        )
+
+    def update(state: TrainState, batch: object) -> tuple[TrainState, IterationMetrics]:
+        new, metrics = jax.vmap(learner.update, in_axes=(0, 1))(state.learner, batch)
+        games = episode_stats.summarize(state.episodes, members)
+        row = IterationMetrics(metrics, games, new.gradient_steps, new.diverged_at)
+        return state.replace(learner=new, episodes=episode_stats.clear(state.episodes)), row
+
+    def traced_iteration(state: TrainState) -> tuple[TrainState, IterationMetrics]:
+        return update(*rollout.traced(state))
+
+    def traced_run(state: TrainState, n: Int[Array, ""]) -> tuple[TrainState, IterationMetrics]:
+        shapes = jax.eval_shape(traced_iteration, state)[1]
+        rows = jax.tree.map(lambda s: jnp.zeros((max_chunk, *s.shape), s.dtype), shapes)
+
+        def body(
+            i: Array, carry: tuple[TrainState, IterationMetrics]
+        ) -> tuple[TrainState, IterationMetrics]:
+            state, rows = carry
+            state, row = traced_iteration(state)
+            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), rows, row)
+
+        return jax.lax.fori_loop(0, n, body, (state, rows))
+
+    jitted_run = jax.jit(traced_run, donate_argnums=0)
+    jitted_update = jax.jit(update)
+
+    def run(state: TrainState, n: int) -> tuple[TrainState, IterationMetrics]:
+        if env.jittable:
+            return jitted_run(state, jnp.int32(n))
+        rows = []
+        for _ in range(n):
+            state, row = jitted_update(*rollout.hosted(state))
+            rows.append(row)
+        return state, jax.tree.map(lambda *xs: np.stack(xs), *rows)
+
+    def compile_(state: TrainState) -> float:
+        start = time.perf_counter()
+        if env.jittable:
+            jitted_run.lower(state, jnp.int32(1)).compile()
+        return time.perf_counter() - start
+
+    return Population(init, run, compile_, max_chunk)

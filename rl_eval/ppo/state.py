@@ -1,0 +1,71 @@
+"""Everything a run needs to go on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, Shaped
+
+from rl_eval.config import PPOHparams
+from rl_eval.types import EnvState
+
+NOT_DIVERGED = -1
+
+
+class Hparams(NamedTuple):
+    """Traced numbers: PPO's, and the optimizer's by name."""
+
+    gamma: Float[Array, "*member"]
+    gae_lambda: Float[Array, "*member"]
+    clip_eps: Float[Array, "*member"]
+    vf_coef: Float[Array, "*member"]
+    ent_coef: Float[Array, "*member"]
+    max_grad_norm: Float[Array, "*member"]
+    target_kl: Float[Array, "*member"]
+    optimizer: dict[str, Float[Array, "*member"]]
+
+
+def traced(ppo: PPOHparams, optimizer: dict[str, float]) -> Hparams:
+    """Configured numbers as scalars; an absent limit is infinite."""
+    limits = {
+        name: jnp.inf if getattr(ppo, name) is None else getattr(ppo, name)
+        for name in ("max_grad_norm", "target_kl")
+    }
+    plain = {name: getattr(ppo, name) for name in Hparams._fields[:5]}
+    numbers = {name: jnp.float32(value) for name, value in {**plain, **limits}.items()}
+    return Hparams(**numbers, optimizer={k: jnp.float32(v) for k, v in optimizer.items()})
+
+
+@struct.dataclass
+class LearnerState:
+    """A learner between two iterations; a population has a leading axis on every leaf.
+
+    `key` is the run's root key: streams are folded out of it by purpose and iteration.
+    `diverged_at` is the gradient step at which updates stopped for good, or NOT_DIVERGED.
+    """
+
+    params: Any
+    opt_state: Any
+    hparams: Hparams
+    key: Key[Array, "*member"]
+    iteration: Int[Array, "*member"]
+    gradient_steps: Int[Array, "*member"]
+    diverged_at: Int[Array, "*member"]
+
+
+@struct.dataclass
+class TrainState:
+    """The ONE state of a run: learner [member, ...], environments and their scores [env, ...]."""
+
+    learner: LearnerState
+    env_state: EnvState
+    obs: Shaped[Array, "env ..."]
+    episodes: Any
+
+
+def is_alive(state: LearnerState) -> jax.Array:
+    """Whether the member is still being updated."""
+    return state.diverged_at == NOT_DIVERGED
