@@ -1,0 +1,94 @@
+"""The environment contract, in words, and what the backends share.
+
+Every backend hands the learner the same `Step` (rl_eval/types.py), whatever it does at the end of
+an episode:
+
+| backend        | when an episode ends                     | obs != next_obs | invalid steps     |
+|----------------|------------------------------------------|-----------------|-------------------|
+| gymnax, probes | reset in the same step                   | on that step    | none              |
+| gymnasium      | reset in the same step (its SAME_STEP)   | on that step    | none              |
+| envpool        | reset by the next step, which ignores    | never           | those after the   |
+|                | its action and gives reward 0; so also   |                 | end of an episode |
+|                | after a lost life under `episodic_life`, |                 | or a lost life    |
+|                | though the game goes on                  |                 |                   |
+
+Rules that hold for all of them:
+
+- Flat over env: `num_envs` = members x environments per member, row-major. An environment's stream
+  follows from (seed, purpose, index within its member) alone, so a member's experience does not
+  change with its neighbours.
+- `terminated` and `truncated` are never both true. An episode that ends by its own rules on the
+  very step its time limit strikes is terminated: nothing is left to bootstrap.
+- `next_obs` is the observation this action led to, also where the episode ended.
+- On an invalid step reward and `episode.reward` are 0 and the three endings are False.
+- `episode` is the full game: unclipped reward, over at game over or time limit.
+- Time limits count agent steps, never emulator frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, Key
+
+from rl_eval.prng import Purpose, env_seeds, stream
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Which environments a pool holds, as [member, env], and the random stream of each.
+
+    Attributes:
+        num_envs: environments per member.
+        seeds: one per member.
+        purpose: keeps training and evaluation streams apart.
+    """
+
+    num_envs: int
+    seeds: tuple[int, ...] = (0,)
+    purpose: Purpose = Purpose.ENV
+
+    def __post_init__(self) -> None:
+        if self.num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
+        if not self.seeds:
+            raise ValueError("seeds must name at least one seed, got none")
+        if any(not 0 <= seed < 2**31 for seed in self.seeds):
+            raise ValueError(f"seeds must lie in [0, 2**31), got {list(self.seeds)}")
+
+    @property
+    def total(self) -> int:
+        """Environments of the whole pool."""
+        return self.num_envs * len(self.seeds)
+
+    def keys(self) -> Key[Array, " env"]:
+        """The stream of every environment, for simulators written in JAX."""
+        members = [
+            jax.vmap(jax.random.fold_in, in_axes=(None, 0))(
+                stream(seed, self.purpose), jnp.arange(self.num_envs)
+            )
+            for seed in self.seeds
+        ]
+        return jnp.concatenate(members)
+
+    def int_seeds(self) -> Int[np.ndarray, " env"]:
+        """The stream of every environment, for simulators that are seeded with an integer."""
+        return np.concatenate([env_seeds(s, self.num_envs, self.purpose) for s in self.seeds])
+
+
+def step_keys(keys: Key[Array, " env"], count: Int[Array, " env"]) -> Key[Array, " env"]:
+    """The key of each environment's `count`-th step."""
+    return jax.vmap(jax.random.fold_in)(keys, count)
+
+
+def where_env(mask: Bool[Array, " env"], chosen: Any, otherwise: Any) -> Any:
+    """`chosen` for the environments in `mask`, leaf by leaf, in the dtypes of `otherwise`."""
+
+    def select(x: Array, y: Array) -> Array:
+        return jnp.where(mask.reshape(mask.shape + (1,) * (y.ndim - 1)), x.astype(y.dtype), y)
+
+    return jax.tree.map(select, chosen, otherwise)

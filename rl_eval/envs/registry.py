@@ -1,0 +1,129 @@
+"""Environments by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+from rl_eval.envs.base import Layout
+from rl_eval.envs.probes import PROBES, ProbeEnv
+from rl_eval.envs.protocols import CLASSIC, AtariOptions
+from rl_eval.prng import Purpose
+from rl_eval.types import Environment
+
+Family = Literal["atari", "minatar", "classic", "probe", "other"]
+Path = Literal["auto", "xla", "host"]
+Factory = Callable[[Layout], Environment]
+
+_registered: dict[str, tuple[Factory, Family]] = {}
+
+
+def make_env(
+    env_id: str,
+    *,
+    num_envs: int,
+    seeds: Sequence[int] = (0,),
+    purpose: Purpose = Purpose.ENV,
+    path: Path = "auto",
+    atari: AtariOptions | None = None,
+) -> Environment:
+    """A pool of `len(seeds) * num_envs` environments, [member, env] row-major.
+
+    Args:
+        num_envs: environments per member.
+        seeds: one per member.
+        path: how an envpool game is stepped: inside the jitted rollout, from the host, or
+            whichever a self-test says works here. Other backends have one path only.
+        atari: None is the `classic` protocol; for Atari games only.
+
+    Raises:
+        ValueError: an unknown environment (near names are listed), or a setting it does not have.
+    """
+    if path not in get_args(Path):
+        raise ValueError(f"path must be one of {', '.join(get_args(Path))}, got '{path}'")
+    layout = Layout(num_envs, tuple(seeds), purpose)
+    backend = _backend(env_id)
+    if atari is not None and env_family(env_id) != "atari":
+        raise ValueError(f"'{env_id}' is not an Atari game; it takes no Atari options")
+    env = _make(backend, env_id, layout, path, atari or CLASSIC)
+    if path != "auto" and (path == "xla") != env.jittable:
+        only = "inside jit (path xla)" if env.jittable else "from the host (path host)"
+        raise ValueError(f"'{env_id}' is stepped {only} only, got path '{path}'")
+    return env
+
+
+def register_env(env_id: str, factory: Factory, family: Family = "other") -> None:
+    """Make `factory(layout)` available as `env_id`.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if env_id in _registered or any(env_id in ids for ids in env_ids().values()):
+        raise ValueError(f"environment '{env_id}' exists already")
+    _registered[env_id] = (factory, family)
+
+
+def env_ids() -> dict[str, tuple[str, ...]]:
+    """Every listed environment, by backend. Gymnasium's own ids are accepted besides."""
+    from rl_eval.envs import envpool, gymnasium, gymnax
+
+    groups = {
+        "gymnax": gymnax.CLASSIC + gymnax.MINATAR,
+        "envpool": envpool.game_ids(),
+        "gymnasium": gymnasium.ale_ids(),
+        "probe": tuple(PROBES),
+        "registered": tuple(_registered),
+    }
+    return {backend: ids for backend, ids in groups.items() if ids}
+
+
+def env_family(env_id: str) -> Family:
+    """Decides default networks and hyperparameters. Raises ValueError for an unknown id."""
+    from rl_eval.envs import gymnax
+
+    backend = _backend(env_id)
+    if backend == "registered":
+        return _registered[env_id][1]
+    if backend == "probe":
+        return "probe"
+    if backend == "envpool" or env_id.startswith("ALE/"):
+        return "atari"
+    if env_id in gymnax.MINATAR:
+        return "minatar"
+    return "classic" if env_id.removeprefix("gymnasium:") in gymnax.CLASSIC else "other"
+
+
+def _backend(env_id: str) -> str:
+    from rl_eval.envs import gymnasium
+
+    listed = env_ids()
+    for backend, ids in listed.items():
+        if env_id in ids:
+            return backend
+    if gymnasium.knows(env_id):
+        return "gymnasium"
+    names = [name for ids in listed.values() for name in ids]
+    near = difflib.get_close_matches(env_id, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(f"unknown environment '{env_id}'{hint} (`rl-eval envs` lists all)")
+
+
+def _make(
+    backend: str, env_id: str, layout: Layout, path: Path, options: AtariOptions
+) -> Environment:
+    if backend == "registered":
+        return _registered[env_id][0](layout)
+    if backend == "probe":
+        return ProbeEnv(env_id, layout)
+    if backend == "gymnax":
+        from rl_eval.envs.gymnax import GymnaxEnv
+
+        return GymnaxEnv(env_id, layout)
+    if backend == "envpool":
+        from rl_eval.envs.envpool import make_atari
+
+        return make_atari(env_id, layout, options, path)
+    from rl_eval.envs.gymnasium import GymnasiumEnv
+
+    return GymnasiumEnv(env_id, layout, options)
