@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from optimizers.weights.files import save
-from optimizers.weights.resolve import Provenance, load, manifest, or_default, resolve
+from optimizers.weights.initial import initial
+from optimizers.weights.sources import Provenance, load, manifest, or_default, resolve
 from optimizers.weights.templates import TEMPLATES, Theta, WeightsError, check
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Theta",
     "WeightsError",
     "check",
+    "initial",
     "load",
     "manifest",
     "or_default",

@@ -20,6 +20,7 @@ from optimizers.weights.templates import (
     check,
     leaves_of,
     name_of,
+    nest,
     template_of,
 )
 
@@ -62,12 +63,14 @@ def decode(data: bytes, optimizer: str, source: str = "the file") -> Theta:
 
 def encode(theta: Theta, suffix: str = ".msgpack") -> bytes:
     """Weights as file content; keys stay in the order of `theta`."""
-    arrays = {path: np.asarray(leaf, np.float32, order="C") for path, leaf in leaves_of(theta)}
+    arrays: dict[Any, Any] = {
+        path: np.asarray(leaf, np.float32, order="C") for path, leaf in leaves_of(theta)
+    }
     if suffix == ".npz":
         buffer = io.BytesIO()
         np.savez(buffer, **{_NPZ_PREFIX + name_of(path): leaf for path, leaf in arrays.items()})
         return buffer.getvalue()
-    return flax.serialization.msgpack_serialize(_nest(arrays), in_place=True)
+    return flax.serialization.msgpack_serialize(nest(arrays), in_place=True)
 
 
 def save(path: str | os.PathLike[str], theta: Any) -> str:
@@ -153,7 +156,7 @@ def _decode_npz(data: bytes, optimizer: str) -> Theta:
     if not arrays:
         raise WeightsError(f"an npz without entries named {_NPZ_PREFIX}<path>")
     known = {path: arrays.pop(name) for name, path in paths.items() if name in arrays}
-    return _nest(known | {(name,): array for name, array in arrays.items()})
+    return nest(known | {(name,): array for name, array in arrays.items()})
 
 
 def _npy(content: bytes) -> np.ndarray:
@@ -168,13 +171,3 @@ def _npy(content: bytes) -> np.ndarray:
     if dtype != np.dtype("<f4") or fortran:
         raise WeightsError(f"an array in it is {dtype}, expected float32 in C order")
     return _from_raw(stream.read(), shape)
-
-
-def _nest(leaves: dict[tuple[str, ...], Any]) -> Theta:
-    tree: Theta = {}
-    for (*above, key), leaf in leaves.items():
-        node = tree
-        for part in above:
-            node = node.setdefault(part, {})
-        node[key] = leaf
-    return tree

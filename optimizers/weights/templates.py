@@ -120,6 +120,22 @@ def name_of(path: Path) -> str:
     return "/".join(path)
 
 
+def nest(leaves: Mapping[Path, Any]) -> Theta:
+    """The tree of these leaves, in their order."""
+    tree: Theta = {}
+    for (*above, key), leaf in leaves.items():
+        node = tree
+        for part in above:
+            node = node.setdefault(part, {})
+        node[key] = leaf
+    return tree
+
+
+def size_of(dim: int | str, sizes: Mapping[str, int]) -> int:
+    """An axis length of a template, given the free sizes; -1 when its own is not among them."""
+    return dim if isinstance(dim, int) else int(dim[:-1] or 1) * sizes.get(dim[-1], -1)
+
+
 def _as_dicts(tree: Any, depth: int = 0) -> Any:
     if hasattr(tree, "_asdict"):
         tree = tree._asdict()
@@ -150,12 +166,9 @@ def _check_leaf(where: str, leaf: Any, shape: Shape, sizes: dict[str, int]) -> N
 
 def _matches(size: int, wanted: int | str, sizes: dict[str, int]) -> bool:
     """Whether `size` is as wanted; the first use of a free size decides it."""
-    if isinstance(wanted, int):
-        return size == wanted
-    times, symbol = int(wanted[:-1] or 1), wanted[-1]
-    if symbol not in sizes and times == 1 and 1 <= size <= MAX_FREE_SIZE:
-        sizes[symbol] = size
-    return size == times * sizes.get(symbol, -1)
+    if isinstance(wanted, str) and len(wanted) == 1 and 1 <= size <= MAX_FREE_SIZE:
+        sizes.setdefault(wanted, size)
+    return size == size_of(wanted, sizes)
 
 
 def _text(shape: Shape) -> str:
