@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
+import jax
+import jax.numpy as jnp
 import optax
 
 # What a learner can hand to `update` beyond `params` and `value`, which every optimizer gets.
@@ -79,7 +81,7 @@ class OptimizerSpec:
             the number of gradient steps of the whole run. Traced hyperparameters arrive as
             scalar arrays, so `make` must not branch on them.
         hyperparameters: every keyword `make` accepts.
-        needs: extra arguments of `update` beyond `params` and `value` (the loss).
+        needs: extra arguments of `update` beyond `params` and `value` (the loss); see `Need`.
         citation: the paper or library the rule comes from.
         eval_params: `eval_params(opt_state, params)`, for rules that evaluate other parameters
             than they train (schedule-free).
@@ -89,7 +91,7 @@ class OptimizerSpec:
     name: str
     make: Callable[..., optax.GradientTransformation]
     hyperparameters: tuple[Hyperparameter, ...] = ()
-    needs: frozenset[Need] = frozenset()
+    needs: frozenset[str] = frozenset()
     citation: str = ""
     eval_params: Callable[[optax.OptState, optax.Params], optax.Params] | None = None
     routing: Callable[..., Any] | None = None
@@ -129,8 +131,33 @@ class OptimizerSpec:
         )
 
     def build(self, num_steps: int, **settings: Value) -> optax.GradientTransformationExtraArgs:
-        """The optimizer for a run of `num_steps` gradient steps; ignores unknown extra args."""
-        return optax.with_extra_args_support(self.make(num_steps, **self.resolve(settings)))
+        """The optimizer for a run of `num_steps` gradient steps.
+
+        It ignores unknown extra args, and keeps the dtypes of parameters and state.
+        """
+        made = optax.with_extra_args_support(self.make(num_steps, **self.resolve(settings)))
+
+        def update(
+            updates: optax.Updates, state: optax.OptState, params: Any = None, **extra_args: Any
+        ) -> tuple[optax.Updates, optax.OptState]:
+            new_updates, new_state = made.update(updates, state, params, **extra_args)
+            like = updates if params is None else params
+            return _cast_like(new_updates, like), _cast_like(new_state, state)
+
+        return optax.GradientTransformationExtraArgs(made.init, update)
+
+
+def _cast_like(tree: Any, like: Any) -> Any:
+    """`tree` in the dtypes of `like`.
+
+    A traced float32 hyperparameter, unlike Python's floats, promotes bfloat16 arrays.
+    """
+
+    def cast(leaf: Any, other: Any) -> Any:
+        same = getattr(leaf, "dtype", None) == getattr(other, "dtype", None)
+        return leaf if same else jnp.asarray(leaf, other.dtype)
+
+    return jax.tree.map(cast, tree, like)
 
 
 def _checked(optimizer: str, h: Hyperparameter, value: Value) -> Value:
@@ -144,6 +171,8 @@ def _checked(optimizer: str, h: Hyperparameter, value: Value) -> Value:
     if isinstance(h.domain, Choice) and value not in h.domain.values:
         allowed = ", ".join(map(str, h.domain.values))
         raise ValueError(f"{optimizer}: {h.name} must be one of {allowed}, got {value!r}")
+    if type(h.default) is float and type(value) is int:
+        return float(value)
     if h.default is not None and type(value) is not type(h.default):
         raise ValueError(f"{optimizer}: {h.name} must be {type(h.default).__name__}, got {value!r}")
     return value

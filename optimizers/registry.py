@@ -1,0 +1,65 @@
+"""Which optimizers there are, by name."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+
+from optimizers.handcrafted import HANDCRAFTED
+from optimizers.references import as_spec, describe, from_reference
+from optimizers.spec import OptimizerSpec
+
+ENTRY_POINTS = "rl_eval.optimizers"
+
+BUILT_IN: tuple[OptimizerSpec, ...] = (*HANDCRAFTED,)
+
+_registered: dict[str, OptimizerSpec] = {spec.name: spec for spec in BUILT_IN}
+
+
+def names() -> tuple[str, ...]:
+    """Built-in, registered and installed optimizers. Nothing is loaded."""
+    return tuple(dict.fromkeys([*_registered, *sorted(_installed())]))
+
+
+def get(name: str) -> OptimizerSpec:
+    """The optimizer of that name, or the one at `module:attribute`.
+
+    Raises:
+        ValueError: unknown (the near names are listed), or it cannot be loaded (with the reason).
+    """
+    if ":" in name:
+        return from_reference(name)
+    if name in _registered:
+        return _registered[name]
+    installed = _installed()
+    if name in installed:
+        return _load(installed[name])
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), names(), cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names())}"
+    raise ValueError(f"unknown optimizer '{name}'; {hint} Your own: module:attribute")
+
+
+def register(spec: OptimizerSpec) -> None:
+    """Make `spec` available by its name in this process; registering it again replaces it.
+
+    Raises:
+        ValueError: the name of a built-in, or one that reads as `module:attribute`.
+    """
+    if ":" in spec.name or spec.name in {built_in.name for built_in in BUILT_IN}:
+        raise ValueError(f"optimizer name '{spec.name}' is taken or contains ':'; choose another")
+    _registered[spec.name] = spec
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(point: EntryPoint) -> OptimizerSpec:
+    try:
+        found = point.load()
+    except Exception as error:
+        package = f" of package {point.dist.name}" if point.dist else ""
+        raise ValueError(
+            f"optimizer '{point.name}'{package}: loading {point.value} failed: {describe(error)}"
+        ) from error
+    return as_spec(point.name, found)

@@ -1,0 +1,243 @@
+"""Names, other people's modules and packages, and what is said when they do not work."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import textwrap
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import optimizers
+from optimizers import registry
+from optimizers.handcrafted import HANDCRAFTED
+from optimizers.spec import Choice, LogUniform, OptimizerSpec
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Write a module of the user's into the working directory, which is not on sys.path."""
+    monkeypatch.chdir(tmp_path)
+    written = []
+
+    def write(name: str, source: str) -> None:
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+        written.append(name)
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that packages with these entry points are installed."""
+
+    def install(**points: str) -> None:
+        found = [
+            importlib.metadata.EntryPoint(name, value, registry.ENTRY_POINTS)
+            for name, value in points.items()
+        ]
+        monkeypatch.setattr(registry, "entry_points", lambda group: found)
+
+    return install
+
+
+def hyperparameters(spec: OptimizerSpec) -> dict:
+    return {h.name: h for h in spec.hyperparameters}
+
+
+def first_update(spec: OptimizerSpec, **settings) -> float:
+    opt, params = spec.build(10, **settings), {"w": jnp.ones(1)}
+    return float(opt.update(params, opt.init(params), params, value=1.0)[0]["w"][0])
+
+
+def test_hand_crafted_ones_are_there():
+    assert {spec.name for spec in HANDCRAFTED} <= set(optimizers.names())
+    assert all(optimizers.get(name).name == name for name in optimizers.names())
+    assert all(spec.citation for spec in registry.BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"), [("adamm", "adam"), ("AdamW", "adamw"), ("schedule_free_adamw", "schedule-")]
+)
+def test_unknown_names_list_the_near_ones(wrong, near):
+    with pytest.raises(ValueError, match=f"unknown optimizer '{wrong}'; did you mean .*{near}"):
+        optimizers.get(wrong)
+
+
+def test_names_like_nothing_list_all():
+    with pytest.raises(ValueError, match=r"'qqqq'; known are adamw, adam, .* module:attribute"):
+        optimizers.get("qqqq")
+
+
+def test_registering_adds_and_replaces_but_never_a_built_in(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    first = OptimizerSpec("mine", make=lambda num_steps: optax.sgd(1.0))
+    second = OptimizerSpec("mine", make=lambda num_steps: optax.sgd(2.0))
+    optimizers.register(first)
+    optimizers.register(second)
+    assert "mine" in optimizers.names()
+    assert optimizers.get("mine") is second
+    for name in ("adamw", "a:b"):
+        with pytest.raises(ValueError, match=f"'{name}' is taken or contains ':'"):
+            optimizers.register(OptimizerSpec(name, make=first.make))
+
+
+def test_function_parameters_become_hyperparameters(module):
+    module(
+        "user_function",
+        """
+        import optax
+        from typing import Literal, Sequence
+
+        def make(lr, num_steps, b1=0.9, decay: float = 0, kind: Literal["a", "b"] = "a",
+                 nesterov=False, size: int = 3, mask=None, betas: Sequence = (1, 2), **rest):
+            assert num_steps == 10 or num_steps == 1000, num_steps
+            assert betas == (1, 2)
+            return optax.sgd(lr * num_steps)
+        """,
+    )
+    path = list(sys.path)
+    spec = optimizers.get("user_function:make")
+    assert sys.path == path
+    found = hyperparameters(spec)
+    assert list(found) == ["lr", "b1", "decay", "kind", "nesterov", "size", "mask"]
+    assert [h.name for h in spec.hyperparameters if h.traced] == ["lr", "b1", "decay"]
+    assert (found["lr"].default, found["decay"].default) == (3e-4, 0.0)
+    assert isinstance(found["lr"].domain, LogUniform)
+    assert found["kind"].domain == Choice(("a", "b"))
+    assert first_update(spec, lr=0.5) == -5.0
+
+
+def test_positional_only_learning_rate(module):
+    module("user_positional", "import optax\ndef make(lr, /): return optax.sgd(lr)\n")
+    assert first_update(optimizers.get("user_positional:make"), lr=0.5) == -0.5
+
+
+@pytest.mark.parametrize(
+    ("attribute", "update"),
+    [("transformation", -2.0), ("spec", -3.0), ("make_spec", -3.0), ("Nested.make", -0.25)],
+)
+def test_other_forms_of_an_optimizer(module, attribute, update):
+    module(
+        "user_forms",
+        """
+        import optax, optimizers
+        transformation = optax.sgd(2.0)
+        spec = optimizers.OptimizerSpec("theirs", make=lambda num_steps: optax.sgd(3.0))
+        def make_spec(): return spec
+        class Nested:
+            @staticmethod
+            def make(learning_rate=0.25): return optax.sgd(learning_rate)
+        """,
+    )
+    assert first_update(optimizers.get(f"user_forms:{attribute}")) == update
+
+
+def test_floats_that_decide_in_python_become_static(module):
+    module(
+        "user_branches",
+        """
+        import optax
+        def make(lr=0.1, weight_decay=0.0, b1=0.9):
+            if weight_decay > 0:
+                return optax.adamw(lr, b1=b1, weight_decay=weight_decay)
+            return optax.sgd(lr)
+
+        def in_update(lr=0.1, clip=1.0):
+            def update(updates, state, params=None):
+                return (updates if clip > 0 else None), state
+            return optax.chain(optax.GradientTransformation(lambda p: (), update), optax.sgd(lr))
+        """,
+    )
+    traced = {
+        attribute: [
+            h.name for h in optimizers.get(f"user_branches:{attribute}").hyperparameters if h.traced
+        ]
+        for attribute in ("make", "in_update")
+    }
+    assert traced == {"make": ["lr", "b1"], "in_update": ["lr"]}
+    spec = optimizers.get("user_branches:make")
+    jitted = jax.jit(lambda lr: spec.build(10, lr=lr, weight_decay=1e-2).init({"w": jnp.ones(1)}))
+    assert jitted(0.1)[0].mu["w"].shape == (1,)
+
+
+def test_rules_for_one_network_only_are_probed_as_far_as_they_build(module):
+    module(
+        "user_picky",
+        """
+        import optax
+        def make(lr=0.1, power=2.0):
+            power = int(power)
+            def label(params): return {"policy": params["policy"]}
+            return optax.chain(optax.masked(optax.sgd(lr), label))
+        """,
+    )
+    found = hyperparameters(optimizers.get("user_picky:make"))
+    assert (found["lr"].traced, found["power"].traced) == (True, False)
+
+
+def test_optax_is_open_as_it_stands():
+    found = hyperparameters(optimizers.get("optax:adabelief"))
+    assert found["learning_rate"].traced
+    assert found["eps"].traced
+    assert "prodigy" in optimizers.get("optax.contrib:prodigy").name
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("user_broken:make", r"importing 'user_broken' failed: ZeroDivisionError: .*broken.py:2"),
+        ("user_syntax:make", r"importing 'user_syntax' failed: SyntaxError: .*line 1"),
+        ("user_imports:make", r"ModuleNotFoundError: No module named 'not_there'.*imports.py:1"),
+        ("no_such_module:make", r"importing 'no_such_module' failed: ModuleNotFoundError"),
+        (":make", r"importing '' failed: ValueError"),
+        ("user_fine:mkae", r"has no attribute 'mkae'; it has optax, number, fails, none, needy"),
+        ("user_fine:", r"has no attribute ''"),
+        ("user_fine:number", r"'user_fine:number' is 3; expected an OptimizerSpec, an optax"),
+        ("user_fine:none", r"returns None; expected an OptimizerSpec"),
+        ("user_fine:needy", r"parameter 'gamma' has no default; give it one"),
+        (
+            "user_fine:fails",
+            r"fails with its defaults .'lr': 0.1.*RuntimeError: no.*fine.py",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_a_module_is_told(module, reference, message):
+    module("user_broken", "import optax\n1 / 0\n")
+    module("user_syntax", "def make(:\n")
+    module("user_imports", "import not_there\n")
+    module(
+        "user_fine",
+        """
+        import optax
+        number = 3
+        def fails(lr=0.1): raise RuntimeError("no")
+        def none(): return None
+        def needy(lr, gamma): return optax.sgd(lr)
+        """,
+    )
+    with pytest.raises(ValueError, match=f"optimizer '{reference}'") as raised:
+        optimizers.get(reference)
+    assert raised.match(message)
+
+
+def test_entry_points_are_listed_unloaded_and_loaded_by_name(module, installed):
+    module("their_package", "import optax\ndef make(lr=0.5): return optax.sgd(lr)\n")
+    installed(theirs="their_package:make", broken="not_there:make", empty="their_package:nothing")
+    assert optimizers.names()[-3:] == ("broken", "empty", "theirs")
+    assert "their_package" not in sys.modules
+
+
+def test_a_broken_entry_point_says_so_and_leaves_the_others_alone(module, installed, monkeypatch):
+    module("their_package", "import optax\ndef make(lr=0.5): return optax.sgd(lr)\n")
+    monkeypatch.syspath_prepend(".")
+    installed(theirs="their_package:make", broken="not_there:make", adamw="not_there:make")
+    assert first_update(optimizers.get("theirs")) == -0.5
+    assert optimizers.get("adamw") is HANDCRAFTED[0]
+    with pytest.raises(ValueError, match="'broken': loading not_there:make failed: ModuleNotFound"):
+        optimizers.get("broken")
