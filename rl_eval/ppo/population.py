@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -39,8 +38,7 @@ class Population(NamedTuple):
 
     init: Callable[[Sequence[int], Hparams], TrainState]
     run: Callable[[TrainState, int], tuple[TrainState, IterationMetrics]]
-    compile: Callable[[TrainState], float]
-    max_chunk: int
+    warm_up: Callable[[TrainState], TrainState]
 
 
 def make_population(
@@ -94,10 +92,10 @@ def make_population(
             rows.append(row)
         return state, jax.tree.map(lambda *xs: np.stack(xs), *rows)
 
-    def compile_(state: TrainState) -> float:
-        start = time.perf_counter()
+    def warm_up(state: TrainState) -> TrainState:
         if env.jittable:
-            jitted_run.lower(state, jnp.int32(1)).compile()
-        return time.perf_counter() - start
+            return jitted_run(state, jnp.int32(0))[0]
+        jax.block_until_ready(jitted_update(state, rollout.warm_up(state)))
+        return state
 
-    return Population(init, run, compile_, max_chunk)
+    return Population(init, run, warm_up)

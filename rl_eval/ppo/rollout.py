@@ -16,7 +16,7 @@ from rl_eval.ppo.learner import Learner
 from rl_eval.ppo.networks import Network
 from rl_eval.ppo.state import LearnerState, TrainState
 from rl_eval.prng import Purpose
-from rl_eval.types import Environment, Step, Transition
+from rl_eval.types import Environment, Episode, Step, Transition
 
 
 class Decision(NamedTuple):
@@ -124,6 +124,16 @@ class Rollout:
         (env_state, obs, episodes), records = jax.lax.scan(body, carry, times)
         batch = self.finish(state.learner, obs, *records)
         return state.replace(env_state=env_state, obs=obs, episodes=episodes), batch
+
+    def warm_up(self, state: TrainState) -> Transition:
+        """Compile what the host path calls, on fabricated steps; returns the batch they make."""
+        decision = self._decide_jit(state.learner, state.obs, 0)
+        total = np.zeros(self.env.num_envs, np.float32)
+        flag = total > 0
+        step = Step(state.obs, total, flag, flag, state.obs, ~flag, Episode(total, flag))
+        record = (decision, self._outcome_jit(state.learner.params, step))
+        stacked = jax.tree.map(lambda x: jnp.stack([x] * self.config.num_steps), record)
+        return self.finish(state.learner, state.obs, *stacked)
 
     def hosted(self, state: TrainState) -> tuple[TrainState, Transition]:
         """One rollout stepped from the host, for environments that cannot be traced."""

@@ -1,0 +1,135 @@
+"""From what a user typed to the configuration of a run: defaults, file, --set, flags."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optimizers import registry
+from optimizers.spec import OptimizerSpec
+from rl_eval.config import NetworkConfig, PPOConfig, PPOHparams, RunConfig
+from rl_eval.defaults import defaults_for
+from rl_eval.envs.protocols import AtariOptions, protocol
+from rl_eval.envs.registry import env_family
+from rl_eval.settings import SettingsError, merge, near, parse_assignment, read, read_file
+
+LINES_PER_RUN = 200  # metrics lines written unless log_every says otherwise
+
+_SECTIONS: dict[str, Any] = {
+    "ppo": PPOConfig,
+    "hparams": PPOHparams,
+    "network": NetworkConfig,
+    "env.atari": AtariOptions,
+}
+_TOP_LEVEL = ("total_timesteps", "log_every")
+
+
+def resolve(
+    *,
+    env: str | None,
+    optimizer: str | None,
+    flags: Mapping[str, Any],
+    assignments: Sequence[str] = (),
+    file: Path | None = None,
+    atari_protocol: str | None = None,
+) -> tuple[RunConfig, OptimizerSpec]:
+    """The full configuration: flags over --set over the file over the family's defaults.
+
+    Raises:
+        SettingsError: anything wrong with what was given, in one line.
+    """
+    given = _contents(file) if file else {}
+    env_id = env or _path(given, "env", "id")
+    if env_id is None:
+        raise SettingsError("no environment: give --env (`rl-eval envs` lists them)")
+    name = optimizer or _path(given, "optimizer", "name") or "adamw"
+    try:
+        family = env_family(env_id)
+        spec = registry.get(name)
+        atari = protocol(atari_protocol) if atari_protocol else None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    if optimizer and optimizer != _path(given, "optimizer", "name"):
+        given.pop("optimizer", None)
+    values = merge(_base(env_id, family, spec), given)
+    if atari is not None:
+        values = merge(values, {"env": {"atari": dataclasses.asdict(atari)}})
+    for text in assignments:
+        values = merge(values, _assignment(text, spec, family))
+    values = merge(values, flags)
+    values["env"]["id"] = env_id
+    try:
+        settings = values["optimizer"]["hyperparameters"]
+        values["optimizer"] = {"name": name, "hyperparameters": spec.resolve(settings)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(str(error)) from None
+    return read(RunConfig, _with_log_every(values), str(file) if file else "configuration"), spec
+
+
+def _contents(file: Path) -> dict[str, Any]:
+    """A hand-written configuration, or the config.json of a run."""
+    values = read_file(file)
+    config = values.get("config")
+    return config if "schema" in values and isinstance(config, dict) else values
+
+
+def _path(values: Mapping[str, Any], *keys: str) -> Any:
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None  # type: ignore[assignment]
+    return values
+
+
+def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
+    defaults = defaults_for(family)
+    known = {h.name for h in spec.hyperparameters}
+    adam = spec.name in ("adam", "adamw")
+    atari = dataclasses.asdict(AtariOptions()) if family == "atari" else None
+    return {
+        "env": {"id": env_id, "path": "auto", "atari": atari},
+        "optimizer": {
+            "name": spec.name,
+            "hyperparameters": {k: v for k, v in defaults.adam.items() if adam and k in known},
+        },
+        "total_timesteps": defaults.total_timesteps,
+        "network": dataclasses.asdict(defaults.network),
+        "ppo": dataclasses.asdict(defaults.ppo),
+        "hparams": dataclasses.asdict(defaults.hparams),
+        "seeds": [0],
+    }
+
+
+def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
+    """The nested value of one `key=value`, whose key may leave its section out."""
+    key, value = parse_assignment(text)
+    places = {f"optimizer.{h.name}": ("optimizer", "hyperparameters", h.name)
+              for h in spec.hyperparameters}
+    for section, kind in _SECTIONS.items():
+        if section != "env.atari" or family == "atari":
+            for field in dataclasses.fields(kind):
+                name = f"{section}.{field.name}"
+                places[name] = tuple(name.split("."))
+    places |= {name: (name,) for name in _TOP_LEVEL}
+    matches = [p for p in places if p == key or p.rpartition(".")[2] == key]
+    if not matches:
+        names = {p.rpartition(".")[2] for p in places} | set(places)
+        raise SettingsError(f"--set {text}: unknown key {key}; {near(key, names)}")
+    if len(matches) > 1 and key not in places:
+        raise SettingsError(f"--set {text}: {key} could be {' or '.join(matches)}; say which")
+    nested: Any = value
+    for part in reversed(places[key if key in places else matches[0]]):
+        nested = {part: nested}
+    return nested
+
+
+def _with_log_every(values: dict[str, Any]) -> dict[str, Any]:
+    """About LINES_PER_RUN lines unless stated; wrong types are left for the reader to refuse."""
+    if "log_every" in values:
+        return values
+    ppo, total = values["ppo"], values["total_timesteps"]
+    try:
+        iterations = int(total) // (int(ppo["num_envs"]) * int(ppo["num_steps"]))
+    except (TypeError, ValueError, KeyError, ZeroDivisionError, OverflowError):
+        return values
+    return {**values, "log_every": max(1, iterations // LINES_PER_RUN)}

@@ -1,0 +1,67 @@
+"""The command line: picks a subcommand and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated, Any
+
+import tyro
+
+from rl_eval.cli import doctor, listing, train
+from rl_eval.cli.exits import FAILED, USAGE
+from rl_eval.settings import SettingsError
+
+_Command = (
+    Annotated[train.Train, tyro.conf.subcommand("train")]
+    | Annotated[listing.Envs, tyro.conf.subcommand("envs")]
+    | Annotated[listing.Optimizers, tyro.conf.subcommand("optimizers")]
+    | Annotated[doctor.Doctor, tyro.conf.subcommand("doctor")]
+)
+
+_RUN: dict[type, Any] = {
+    train.Train: train.run,
+    listing.Envs: listing.envs,
+    listing.Optimizers: listing.optimizers,
+    doctor.Doctor: doctor.run,
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised where the main thread stands so that a run can close its records."""
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise Terminated
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged, 130/143 stopped."""
+    signal.signal(signal.SIGTERM, _terminate)
+    args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)  # type: ignore[arg-type]
+    try:
+        code = _RUN[type(args)](args)
+    except SettingsError as error:
+        print(f"rl-eval: {error}", file=sys.stderr)
+        code = USAGE
+    except KeyboardInterrupt:
+        print("rl-eval: interrupted", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    except Terminated:
+        print("rl-eval: terminated", file=sys.stderr)
+        code = 128 + signal.SIGTERM
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if os.environ.get("RL_EVAL_TRACEBACK"):
+            raise
+        print(f"rl-eval: {type(error).__name__}: {error}", file=sys.stderr)
+        print("rl-eval: set RL_EVAL_TRACEBACK=1 to see where", file=sys.stderr)
+        code = FAILED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
