@@ -203,7 +203,7 @@ def test_optax_is_open_as_it_stands():
         ("user_fine:needy", r"parameter 'gamma' has no default; give it one"),
         (
             "user_fine:fails",
-            r"fails with its defaults .'lr': 0.1.*RuntimeError: no.*fine.py",
+            r"fails with its defaults .*'lr': 0.1.*RuntimeError: no.*fine.py",
         ),
     ],
 )

@@ -51,7 +51,7 @@ def test_state_that_mixes_leaves_is_shared():
 
 
 @pytest.mark.parametrize("name", optimizers.names())
-def test_rows_add_up_to_the_whole_state(name):
+def test_rows_add_up_to_the_whole_state(name, all_weights):
     spec = optimizers.get(name)
     state = jax.eval_shape(spec.build(1000).init, PARAMS)
     total = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))

@@ -1,0 +1,220 @@
+"""What every optimizer must do to be handed to a learner. A new one gets all of it by its name."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from optimizers import weights
+from optimizers.registry import BUILT_IN
+
+pytestmark = pytest.mark.usefixtures("all_weights")
+
+NUM_STEPS = 20
+SHAPES = {
+    "conv": {"kernel": (2, 2, 2, 3), "bias": (3,)},
+    "head": {"kernel": (3, 2)},
+    "scale": (),
+}
+
+
+def tree(seed, dtype=jnp.float32):
+    normal = np.random.default_rng(seed).standard_normal
+    return jax.tree.map(
+        lambda shape: jnp.asarray(normal(shape), dtype),
+        SHAPES,
+        is_leaf=lambda x: isinstance(x, tuple),
+    )
+
+
+def shapes(state):
+    return jax.tree.map(lambda x: (x.shape, x.dtype), state)
+
+
+def assert_close(left, right, rtol=1e-5, atol=1e-6):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), left, right)
+
+
+def moved(params, start):
+    """Every leaf is finite, and at least one differs."""
+    leaves = list(zip(jax.tree.leaves(params), jax.tree.leaves(start), strict=True))
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf, _ in leaves)
+    return any(bool((leaf != other).any()) for leaf, other in leaves)
+
+
+def member(tree, i):
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def stack(trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+class Rule:
+    """An optimizer, and one compiled step of it as a learner takes it."""
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.static, self.traced = spec.split(spec.resolve({}))
+        self.opt = spec.build(NUM_STEPS)
+        self.compiled = jax.jit(self.step)
+        self.untrained = spec.name in weights.TEMPLATES and spec.name not in weights.manifest()
+
+    def start(self, traced, params):
+        return params, self.spec.build(NUM_STEPS, **self.static, **traced).init(params)
+
+    def step(self, traced, params, state, grads):
+        opt = self.spec.build(NUM_STEPS, **self.static, **traced)
+        value = optax.tree.sum(jax.tree.map(jnp.sum, grads))
+        updates, state = opt.update(grads, state, params, value=value)
+        return optax.apply_updates(params, updates), state
+
+    def update(self, grads, state, params, **extra):
+        return self.opt.update(grads, state, params, value=jnp.float32(1.0), **extra)
+
+
+@pytest.fixture(scope="module", params=BUILT_IN, ids=lambda spec: spec.name)
+def rule(request, all_weights):
+    return Rule(request.param)
+
+
+def test_unknown_extra_args_change_nothing(rule):
+    params = tree(0)
+    state = rule.opt.init(params)
+    plain = jax.make_jaxpr(rule.update)(tree(1), state, params)
+    more = jax.make_jaxpr(functools.partial(rule.update, loss=2.0, nobody_expects="this"))
+    assert str(more(tree(1), state, params)) == str(plain)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_updates_and_state_keep_structure_shapes_and_dtypes(rule, dtype):
+    def run(traced):
+        params, state = rule.start(traced, tree(0, dtype))
+        after, new_state = rule.step(traced, params, state, tree(1, dtype))
+        updates, _ = rule.update(tree(1, dtype), state, params)
+        return params, after, updates, state, new_state
+
+    traced = {name: jnp.float32(value) for name, value in rule.traced.items()}
+    params, after, updates, state, new_state = jax.eval_shape(run, traced)
+    assert shapes(after) == shapes(updates) == shapes(params)
+    assert shapes(new_state) == shapes(state)
+
+
+def test_steps_after_the_first_do_not_compile(rule):
+    rule.compiled.clear_cache()
+    params, state = rule.start(rule.traced, tree(0))
+    for i in range(3):
+        params, state = rule.compiled(rule.traced, params, state, tree(i))
+    assert rule.compiled._cache_size() == 1
+    assert moved(params, tree(0))
+
+
+def test_jit_changes_nothing(rule):
+    params, state = rule.start(rule.traced, tree(0))
+    params, state = rule.compiled(rule.traced, params, state, tree(1))
+    assert_close(
+        rule.step(rule.traced, params, state, tree(2)),
+        rule.compiled(rule.traced, params, state, tree(2)),
+    )
+
+
+def test_members_with_own_settings_and_seeds_equal_runs_alone(rule):
+    factors = np.array([0.5, 1.0, 0.75], np.float32)
+    traced = {name: jnp.asarray(factors * value) for name, value in rule.traced.items()}
+    members = [rule.start(member(traced, i), tree(i)) for i in range(3)]
+    together, state = stack(members)
+    vmapped = jax.jit(jax.vmap(rule.step))
+    for step in range(2):
+        grads = [tree(10 * step + i) for i in range(3)]
+        together, state = vmapped(traced, together, state, stack(grads))
+        members = [rule.compiled(member(traced, i), *members[i], grads[i]) for i in range(3)]
+    for i, alone in enumerate(members):
+        assert_close(member((together, state), i), alone, rtol=1e-4)
+        assert moved(alone[0], tree(i))
+
+
+def test_accumulated_gradients_equal_their_mean(rule):
+    params, state = rule.start(rule.traced, tree(0))
+    accumulator = optax.MultiSteps(rule.opt, every_k_schedule=2)
+    accumulate, accumulated = jax.jit(accumulator.update), accumulator.init(params)
+    for step in range(2):
+        first, second = tree(2 * step), tree(2 * step + 1)
+        mean = jax.tree.map(lambda a, b: (a + b) / 2, first, second)
+        expected, state = rule.update(mean, state, params)
+        nothing, accumulated = accumulate(first, accumulated, params, value=jnp.float32(1.0))
+        updates, accumulated = accumulate(second, accumulated, params, value=jnp.float32(1.0))
+        assert not moved(nothing, optax.tree.zeros_like(params))
+        assert_close(updates, expected)
+    assert moved(updates, nothing)
+
+
+def test_evaluation_parameters_start_as_the_parameters(rule):
+    if rule.spec.eval_params is None:
+        pytest.skip(f"{rule.spec.name} evaluates what it trains")
+    params, state = rule.start(rule.traced, tree(0))
+    assert_close(rule.spec.eval_params(state, params), params)
+
+
+# Three targets at once: a parabola, Rosenbrock's valley, and leaves of every rank.
+START = {
+    "parabola": jnp.array([-1.0, 10.0, 1.0]),
+    "rosenbrock": jnp.zeros(2),
+    "ranks": jax.tree.map(jnp.zeros_like, tree(0)),
+}
+GOAL = {
+    "parabola": jnp.array([1.0, -1.0, 1.0]),
+    "rosenbrock": jnp.ones(2),
+    "ranks": tree(1),
+}
+LEARNING_RATE = {
+    "adamw": 0.05,
+    "adam": 0.05,
+    "sgd": 1e-3,
+    "rmsprop": 0.02,
+    "lion": 0.02,
+    "muon": 0.05,
+    "schedule-free-adamw": 0.05,
+    "celo2": 0.02,
+    "celo2-base": 0.02,
+}
+STEPS = 4000
+
+
+def loss(params):
+    x, y = params["rosenbrock"]
+    bowls = {name: params[name] for name in ("parabola", "ranks")}
+    distance = optax.tree.sub(bowls, {name: GOAL[name] for name in bowls})
+    return optax.tree.norm(distance, squared=True) + (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+@pytest.fixture(scope="module")
+def trained(rule):
+    """Parameters after `STEPS` steps from START, those to be evaluated where they differ."""
+    spec = rule.spec
+    rate = {"learning_rate": LEARNING_RATE[spec.name]} if "learning_rate" in rule.traced else {}
+    opt = spec.build(STEPS, **rate)
+
+    def step(carry, _):
+        params, state = carry
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = opt.update(grads, state, params, value=value)
+        return (optax.apply_updates(params, updates), state), None
+
+    def run(params):
+        (params, state), _ = jax.lax.scan(step, (params, opt.init(params)), length=STEPS)
+        return spec.eval_params(state, params) if spec.eval_params else params
+
+    return jax.jit(run)(START)
+
+
+@pytest.mark.parametrize("target", START)
+def test_converges(rule, trained, target):
+    if rule.untrained:
+        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(trained[target]))
+        pytest.skip(f"no weights of {rule.spec.name} ship; untrained ones stay finite")
+    assert_close(trained[target], GOAL[target], rtol=0, atol=3e-2)
