@@ -105,6 +105,12 @@ def test_updates_and_state_keep_structure_shapes_and_dtypes(rule, dtype):
     assert shapes(new_state) == shapes(state)
 
 
+def test_params_and_state_share_no_memory(rule):
+    """A learner donates both, and no buffer can be donated twice."""
+    pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(rule.start({}, tree(0)))]
+    assert len(pointers) == len(set(pointers))
+
+
 def test_steps_after_the_first_do_not_compile(rule):
     rule.compiled.clear_cache()
     params, state = rule.start(rule.traced, tree(0))
