@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 EnvState = Any  # a pytree owned by the environment
+Leaf = Any  # a jax array, or numpy's where an environment is stepped from the host
 
 
 class Episode(NamedTuple):
@@ -16,8 +17,8 @@ class Episode(NamedTuple):
     `reward` is the game's own, unclipped. `over` is game over or time limit, never a lost life.
     """
 
-    reward: Float[Array, " env"]
-    over: Bool[Array, " env"]
+    reward: Float[Leaf, " env"]
+    over: Bool[Leaf, " env"]
 
 
 class Step(NamedTuple):
@@ -32,21 +33,24 @@ class Step(NamedTuple):
         transition and weighs nothing.
     """
 
-    obs: Shaped[Array, "env ..."]
-    reward: Float[Array, " env"]
-    terminated: Bool[Array, " env"]
-    truncated: Bool[Array, " env"]
-    next_obs: Shaped[Array, "env ..."]
-    valid: Bool[Array, " env"]
+    obs: Shaped[Leaf, "env ..."]
+    reward: Float[Leaf, " env"]
+    terminated: Bool[Leaf, " env"]
+    truncated: Bool[Leaf, " env"]
+    next_obs: Shaped[Leaf, "env ..."]
+    valid: Bool[Leaf, " env"]
     episode: Episode
 
 
+@runtime_checkable
 class Environment(Protocol):
     """A batch of `num_envs` environments, independent of each other and of their position.
 
-    With `jittable` both methods can be traced (not vmapped: envpool cannot be); otherwise they
-    are called from the host with numpy arrays. `resets_in_step` says that a finished episode is
-    reset within the step that ends it, so `obs` may differ from `next_obs`.
+    With `jittable` `step` can be traced (not vmapped: envpool cannot be); otherwise it is called
+    from the host with numpy arrays. `reset` is always called from the host: a simulator cannot be
+    reset inside a compiled function. `path` ("xla" or "host") and `path_reason` tell people.
+    `resets_in_step` says that a finished episode is reset within the step that ends it, so `obs`
+    may differ from `next_obs`.
     """
 
     env_id: str
@@ -55,12 +59,17 @@ class Environment(Protocol):
     observation: jax.ShapeDtypeStruct  # of one environment
     jittable: bool
     resets_in_step: bool
+    path: str
+    path_reason: str
 
-    def reset(self) -> tuple[EnvState, Shaped[Array, "env ..."]]:
-        """Start every environment from its own seed."""
+    def reset(self) -> tuple[EnvState, Shaped[Leaf, "env ..."]]:
+        """Start every environment from its own seed.
+
+        Called again, a simulator that cannot be rewound (envpool) starts new games instead.
+        """
         ...
 
-    def step(self, state: EnvState, action: Int[Array, " env"]) -> tuple[EnvState, Step]:
+    def step(self, state: EnvState, action: Int[Leaf, " env"]) -> tuple[EnvState, Step]:
         """Advance every environment by one action."""
         ...
 

@@ -20,8 +20,9 @@ Rules that hold for all of them:
 - `terminated` and `truncated` are never both true. An episode that ends by its own rules on the
   very step its time limit strikes is terminated: nothing is left to bootstrap.
 - `next_obs` is the observation this action led to, also where the episode ended.
-- On an invalid step reward and `episode.reward` are 0 and the three endings are False.
-- `episode` is the full game: unclipped reward, over at game over or time limit.
+- On an invalid step both rewards are 0, `terminated` and `truncated` False.
+- `episode` is the full game: unclipped reward, over at game over or time limit. It can be over on
+  an invalid step: envpool plays no-ops after a lost life, and they may cost the last one.
 - Time limits count agent steps, never emulator frames.
 """
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from rl_eval.types import Step
-
-Leaf = Any  # a jax or numpy array
+from rl_eval.types import Leaf, Step
 
 
 class Games(NamedTuple):
@@ -58,12 +56,13 @@ def init(num_envs: int) -> EpisodeStats:
 
 
 def update(stats: EpisodeStats, step: Step) -> EpisodeStats:
-    """Add one step. Invalid steps add nothing; a lost life ends nothing.
+    """Add one step. Invalid steps add no reward and no length; a lost life ends nothing.
 
+    A game may be over on an invalid step, where it ended while the simulator was resetting.
     Works on traced arrays and, without touching a device, on numpy arrays.
     """
     xp = step.episode.reward.__array_namespace__()
-    over = step.episode.over & step.valid
+    over = step.episode.over
     total = stats.current_return + xp.where(step.valid, step.episode.reward, 0.0)
     length = stats.current_length + step.valid
     window = stats.window

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import gymnax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, Shaped
 
 from rl_eval.envs.base import Layout, step_keys, where_env
-from rl_eval.types import Episode, Step
+from rl_eval.types import Episode, Leaf, Step
 
 CLASSIC = ("Acrobot-v1", "CartPole-v1", "MountainCar-v0")  # those with discrete actions
 MINATAR = (
@@ -51,6 +50,8 @@ class GymnaxEnv:
     path_reason = "written in JAX"
 
     def __init__(self, env_id: str, layout: Layout, max_episode_steps: int | None = None) -> None:
+        import gymnax  # slow to import
+
         self._env, params = gymnax.make(env_id)
         if max_episode_steps is not None:
             params = params.replace(max_steps_in_episode=max_episode_steps)
@@ -67,10 +68,10 @@ class GymnaxEnv:
         """Start every environment from its own seed."""
         keys = self._layout.keys()
         steps = jnp.zeros(self.num_envs, jnp.int32)
-        obs, inner = self._reset_env(step_keys(keys, steps))
-        return GymnaxState(keys, steps + 1, jax.tree.map(jnp.asarray, inner)), obs
+        obs, inner = jax.jit(self._reset_env)(step_keys(keys, steps))
+        return GymnaxState(keys, steps + 1, inner), obs
 
-    def step(self, state: GymnaxState, action: Int[Array, " env"]) -> tuple[GymnaxState, Step]:
+    def step(self, state: GymnaxState, action: Int[Leaf, " env"]) -> tuple[GymnaxState, Step]:
         """Advance every environment by one action."""
         keys = jax.vmap(jax.random.split)(step_keys(state.key, state.steps))
         next_obs, inner, reward, terminated, _ = jax.vmap(
@@ -95,4 +96,5 @@ class GymnaxEnv:
 
     def _reset_env(self, keys: Key[Array, " env"]) -> tuple[Shaped[Array, "env ..."], Any]:
         obs, inner = jax.vmap(self._env.reset_env, in_axes=(0, None))(keys, self._params)
-        return obs.astype(self._obs_dtype), inner
+        # gymnax starts counters as Python ints; their weak types would compile a second program.
+        return obs.astype(self._obs_dtype), jax.tree.map(lambda x: x.astype(x.dtype), inner)

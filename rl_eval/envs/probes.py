@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from rl_eval.envs.base import Layout, step_keys, where_env
-from rl_eval.types import Episode, Step
+from rl_eval.types import Episode, Leaf, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ProbeEnv:
         state = self._start(step_keys(keys, steps))
         return ProbeState(keys, steps + 1, state), self._observe(state)
 
-    def step(self, state: ProbeState, action: Int[Array, " env"]) -> tuple[ProbeState, Step]:
+    def step(self, state: ProbeState, action: Int[Leaf, " env"]) -> tuple[ProbeState, Step]:
         """Advance every environment by one action. The final state observes as itself."""
         table = [s if after is None else after for s, after in enumerate(self.probe.following)]
         ends = np.array([after is None for after in self.probe.following])

@@ -55,12 +55,13 @@ class AtariOptions:
 # CleanRL and baselines: scores comparable with most PPO tables.
 CLASSIC = AtariOptions()
 
-# [M18] section 4: sticky actions, full action set, no life-loss signal. Rewards stay clipped in
-# training, which the recommendations leave to the learner.
+# [M18]: sticky actions, which take the place of random no-op starts, full action set, no life-loss
+# signal, nothing pressed for the agent. Rewards stay clipped in training, as in its own DQN runs.
 MACHADO = AtariOptions(
     episodic_life=False,
     repeat_action_probability=0.25,
     full_action_space=True,
+    noop_max=1,
     use_fire_reset=False,
 )
 

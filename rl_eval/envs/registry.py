@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
+from rl_eval.envs import envpool, gymnasium, gymnax, probes
 from rl_eval.envs.base import Layout
-from rl_eval.envs.probes import PROBES, ProbeEnv
 from rl_eval.envs.protocols import CLASSIC, AtariOptions
 from rl_eval.prng import Purpose
 from rl_eval.types import Environment
@@ -17,6 +17,15 @@ Path = Literal["auto", "xla", "host"]
 Factory = Callable[[Layout], Environment]
 
 _registered: dict[str, tuple[Factory, Family]] = {}
+
+# Cheap ones first: the last two import their simulator.
+_LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
+    "registered": lambda: tuple(_registered),
+    "gymnax": lambda: gymnax.CLASSIC + gymnax.MINATAR,
+    "probe": lambda: tuple(probes.PROBES),
+    "envpool": envpool.game_ids,
+    "gymnasium": gymnasium.ale_ids,
+}
 
 
 def make_env(
@@ -31,6 +40,8 @@ def make_env(
     """A pool of `len(seeds) * num_envs` environments, [member, env] row-major.
 
     Args:
+        env_id: a listed environment, or any other of Gymnasium's; `gymnasium:CartPole-v1` is
+            Gymnasium's own where gymnax has one of that name.
         num_envs: environments per member.
         seeds: one per member.
         path: how an envpool game is stepped: inside the jitted rollout, from the host, or
@@ -43,13 +54,12 @@ def make_env(
     if path not in get_args(Path):
         raise ValueError(f"path must be one of {', '.join(get_args(Path))}, got '{path}'")
     layout = Layout(num_envs, tuple(seeds), purpose)
-    backend = _backend(env_id)
     if atari is not None and env_family(env_id) != "atari":
         raise ValueError(f"'{env_id}' is not an Atari game; it takes no Atari options")
-    env = _make(backend, env_id, layout, path, atari or CLASSIC)
+    env = _make(env_id, layout, path, atari or CLASSIC)
     if path != "auto" and (path == "xla") != env.jittable:
         only = "inside jit (path xla)" if env.jittable else "from the host (path host)"
-        raise ValueError(f"'{env_id}' is stepped {only} only, got path '{path}'")
+        raise ValueError(f"'{env_id}' can be stepped {only} only, got path '{path}'")
     return env
 
 
@@ -59,29 +69,19 @@ def register_env(env_id: str, factory: Factory, family: Family = "other") -> Non
     Raises:
         ValueError: the name is taken.
     """
-    if env_id in _registered or any(env_id in ids for ids in env_ids().values()):
+    if any(env_id in ids for ids in env_ids().values()):
         raise ValueError(f"environment '{env_id}' exists already")
     _registered[env_id] = (factory, family)
 
 
 def env_ids() -> dict[str, tuple[str, ...]]:
-    """Every listed environment, by backend. Gymnasium's own ids are accepted besides."""
-    from rl_eval.envs import envpool, gymnasium, gymnax
-
-    groups = {
-        "gymnax": gymnax.CLASSIC + gymnax.MINATAR,
-        "envpool": envpool.game_ids(),
-        "gymnasium": gymnasium.ale_ids(),
-        "probe": tuple(PROBES),
-        "registered": tuple(_registered),
-    }
+    """Every listed environment, by backend. Gymnasium's other ids are accepted besides."""
+    groups = {backend: ids() for backend, ids in _LISTS.items()}
     return {backend: ids for backend, ids in groups.items() if ids}
 
 
 def env_family(env_id: str) -> Family:
     """Decides default networks and hyperparameters. Raises ValueError for an unknown id."""
-    from rl_eval.envs import gymnax
-
     backend = _backend(env_id)
     if backend == "registered":
         return _registered[env_id][1]
@@ -95,35 +95,26 @@ def env_family(env_id: str) -> Family:
 
 
 def _backend(env_id: str) -> str:
-    from rl_eval.envs import gymnasium
-
-    listed = env_ids()
-    for backend, ids in listed.items():
-        if env_id in ids:
+    for backend, ids in _LISTS.items():
+        if env_id in ids():
             return backend
     if gymnasium.knows(env_id):
         return "gymnasium"
-    names = [name for ids in listed.values() for name in ids]
+    names = [name for ids in env_ids().values() for name in ids]
     near = difflib.get_close_matches(env_id, names, n=3, cutoff=0.5)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise ValueError(f"unknown environment '{env_id}'{hint} (`rl-eval envs` lists all)")
 
 
-def _make(
-    backend: str, env_id: str, layout: Layout, path: Path, options: AtariOptions
-) -> Environment:
-    if backend == "registered":
-        return _registered[env_id][0](layout)
-    if backend == "probe":
-        return ProbeEnv(env_id, layout)
-    if backend == "gymnax":
-        from rl_eval.envs.gymnax import GymnaxEnv
-
-        return GymnaxEnv(env_id, layout)
-    if backend == "envpool":
-        from rl_eval.envs.envpool import make_atari
-
-        return make_atari(env_id, layout, options, path)
-    from rl_eval.envs.gymnasium import GymnasiumEnv
-
-    return GymnasiumEnv(env_id, layout, options)
+def _make(env_id: str, layout: Layout, path: Path, options: AtariOptions) -> Environment:
+    match _backend(env_id):
+        case "registered":
+            return _registered[env_id][0](layout)
+        case "gymnax":
+            return gymnax.GymnaxEnv(env_id, layout)
+        case "probe":
+            return probes.ProbeEnv(env_id, layout)
+        case "envpool":
+            return envpool.make_atari(env_id, layout, options, path)
+        case _:
+            return gymnasium.GymnasiumEnv(env_id, layout, options)
