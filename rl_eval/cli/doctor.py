@@ -28,7 +28,7 @@ def run(args: Doctor) -> int:
     """Print the findings; 0 also where something optional is missing."""
     import jax
 
-    from rl_eval.envs.xla_check import xla_works
+    from rl_eval.envs.xla_check import verdict
     from rl_eval.provenance import cpu_name, versions
 
     console = Console()
@@ -38,8 +38,8 @@ def run(args: Doctor) -> int:
     devices = ", ".join(f"{d.platform}: {d.device_kind}" for d in jax.devices())
     table.add_row("devices", devices)
     table.add_row("processor", f"{cpu_name()}, {os.cpu_count()} cores")
-    verdict = xla_works()
-    words = "works inside jit" if verdict.ok else f"falls back to the host path: {verdict.reason}"
+    xla = verdict()
+    words = "works inside jit" if xla.works else f"falls back to the host path: {xla.reason}"
     table.add_row("envpool XLA", words)
     table.add_row("cache", str(cache_place()))
     for module, (extra, purpose) in EXTRAS.items():

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Shaped
 
 def space_to_depth(
     x: Shaped[Array, "... height width channel"], block: int
-) -> Shaped[Array, "... height/block width/block block*block*channel"]:
+) -> Shaped[Array, "... rows cols depth"]:
     """Move each `block` x `block` tile into the channel axis.
 
     A convolution with stride `block`, whose kernel is a multiple of it, becomes one with stride 1.

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, Float
 
 from rl_eval.config import PPOHparams
 from rl_eval.types import EnvState
 
 NOT_DIVERGED = -1
+
+Leaf = Any  # an array, or what stands for it while jax transforms the tree around it
 
 
 class Hparams(NamedTuple):
@@ -43,26 +45,28 @@ def traced(ppo: PPOHparams, optimizer: dict[str, float]) -> Hparams:
 class LearnerState:
     """A learner between two iterations; a population has a leading axis on every leaf.
 
+    `iteration` and `gradient_steps` count what was done; both are int32.
+
     `key` is the run's root key: streams are folded out of it by purpose and iteration.
     `diverged_at` is the gradient step at which updates stopped for good, or NOT_DIVERGED.
     """
 
     params: Any
     opt_state: Any
-    hparams: Hparams
-    key: Key[Array, "*member"]
-    iteration: Int[Array, "*member"]
-    gradient_steps: Int[Array, "*member"]
-    diverged_at: Int[Array, "*member"]
+    hparams: Any
+    key: Leaf
+    iteration: Leaf
+    gradient_steps: Leaf
+    diverged_at: Leaf
 
 
 @struct.dataclass
 class TrainState:
     """The ONE state of a run: learner [member, ...], environments and their scores [env, ...]."""
 
-    learner: LearnerState
+    learner: Any
     env_state: EnvState
-    obs: Shaped[Array, "env ..."]
+    obs: Leaf
     episodes: Any
 
 
