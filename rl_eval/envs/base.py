@@ -6,7 +6,7 @@ an episode:
 | backend        | when an episode ends                     | obs != next_obs | invalid steps     |
 |----------------|------------------------------------------|-----------------|-------------------|
 | gymnax, probes | reset in the same step                   | on that step    | none              |
-| gymnasium      | reset in the same step (its SAME_STEP)   | on that step    | none              |
+| gymnasium, ale | reset in the same step (its SAME_STEP)   | on that step    | none              |
 | envpool        | reset by the next step, which ignores    | never           | those after the   |
 |                | its action and gives reward 0; so also   |                 | end of an episode |
 |                | after a lost life under `episodic_life`, |                 | or a lost life    |

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
-from rl_eval.envs import envpool, gymnasium, gymnax, probes
+from rl_eval.envs import ale, envpool, gymnasium, gymnax, probes
 from rl_eval.envs.base import Layout
 from rl_eval.envs.protocols import CLASSIC, AtariOptions
 from rl_eval.prng import Purpose
@@ -18,13 +18,13 @@ Factory = Callable[[Layout], Environment]
 
 _registered: dict[str, tuple[Factory, Family]] = {}
 
-# Cheap ones first: the last two import their simulator.
+# Cheap ones first: the last two import their simulators.
 _LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "registered": lambda: tuple(_registered),
     "gymnax": lambda: gymnax.CLASSIC + gymnax.MINATAR,
     "probe": lambda: tuple(probes.PROBES),
     "envpool": envpool.game_ids,
-    "gymnasium": gymnasium.ale_ids,
+    "ale": ale.ale_ids,
 }
 
 
@@ -51,8 +51,6 @@ def make_env(
     Raises:
         ValueError: an unknown environment (near names are listed), or a setting it does not have.
     """
-    if path not in get_args(Path):
-        raise ValueError(f"path must be one of {', '.join(get_args(Path))}, got '{path}'")
     layout = Layout(num_envs, tuple(seeds), purpose)
     if atari is not None and env_family(env_id) != "atari":
         raise ValueError(f"'{env_id}' is not an Atari game; it takes no Atari options")
@@ -87,7 +85,7 @@ def env_family(env_id: str) -> Family:
         return _registered[env_id][1]
     if backend == "probe":
         return "probe"
-    if backend == "envpool" or env_id.startswith("ALE/"):
+    if backend in ("envpool", "ale"):
         return "atari"
     if env_id in gymnax.MINATAR:
         return "minatar"
@@ -116,5 +114,7 @@ def _make(env_id: str, layout: Layout, path: Path, options: AtariOptions) -> Env
             return probes.ProbeEnv(env_id, layout)
         case "envpool":
             return envpool.make_atari(env_id, layout, options, path)
+        case "ale":
+            return ale.AleEnv(env_id, layout, options)
         case _:
-            return gymnasium.GymnasiumEnv(env_id, layout, options)
+            return gymnasium.GymnasiumEnv(env_id, layout)
