@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +20,8 @@ from rl_eval.ppo.population import Population, make_population
 from rl_eval.ppo.state import TrainState, traced
 from rl_eval.provenance import provenance
 from rl_eval.records import RunDirectory, RunExistsError, Status
+from rl_eval.settings import SettingsError
+from rl_eval.types import Environment
 
 MAX_CHUNK = 64  # iterations between two looks of the host; a shorter chunk does not recompile
 CHUNK_SECONDS = 1.0  # so that Ctrl-C is heard and the display lives
@@ -60,8 +61,12 @@ def run_directories(config: RunConfig, out: Path) -> list[Path]:
     return [out / f"seed-{seed}" for seed in config.seeds]
 
 
-def build(config: RunConfig, optimizer: Optimizer) -> tuple[Any, Population]:
-    """The environment pool and the population that a configuration describes."""
+def build(config: RunConfig, optimizer: Optimizer) -> tuple[Environment, Population]:
+    """The environment pool and the population that a configuration describes.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
     env = make_env(
         config.env.id,
         num_envs=config.ppo.num_envs,
@@ -94,11 +99,15 @@ def train(
 
     Raises:
         RunExistsError: a directory is taken; nothing is written then.
+        SettingsError: the parts of the configuration do not fit together; likewise.
     """
     directories = [RunDirectory(path) for path in run_directories(config, out)]
     for taken in (d.path for d in directories if d.path.exists() and any(d.path.iterdir())):
         raise RunExistsError(str(taken))
-    env, population = build(config, optimizer)
+    try:
+        env, population = build(config, optimizer)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     facts = {**provenance(rerun), "env_path": env.path, "env_path_reason": env.path_reason}
     for directory, seed in zip(directories, config.seeds, strict=True):
         directory.create(to_dict(dataclasses.replace(config, seeds=(seed,))), facts)

@@ -7,7 +7,7 @@ import difflib
 import json
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    ".toml": tomllib.loads,
+    ".json": json.loads,
+    ".yaml": yaml.safe_load,
+    ".yml": yaml.safe_load,
+}
 MAX_BYTES = 1_000_000  # no configuration is larger; a wrong file often is
 
 
@@ -45,8 +51,7 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is missing, unreadable, of another type, or not a mapping.
     """
-    parsers = {".toml": tomllib.loads, ".json": json.loads}
-    parse = {**parsers, ".yaml": yaml.safe_load, ".yml": yaml.safe_load}.get(path.suffix)
+    parse = _PARSERS.get(path.suffix)
     if parse is None:
         raise SettingsError(f"{path}: expected a .toml, .yaml or .json file")
     try:
@@ -91,7 +96,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def near(name: str, known: Iterable[str]) -> str:
     """A hint that lists the names closest to a mistyped one, or all of them."""
-    names = sorted(known)
+    names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
     return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names)}"
 

@@ -55,6 +55,8 @@ def resolve(
         given.pop("optimizer", None)
     values = merge(_base(env_id, family, spec), given)
     if atari is not None:
+        if family != "atari":
+            raise SettingsError(f"--protocol is for Atari games; {env_id} is not one")
         values = merge(values, {"env": {"atari": dataclasses.asdict(atari)}})
     for text in assignments:
         values = merge(values, _assignment(text, spec, family))
@@ -103,8 +105,10 @@ def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
 def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
     """The nested value of one `key=value`, whose key may leave its section out."""
     key, value = parse_assignment(text)
-    places = {f"optimizer.{h.name}": ("optimizer", "hyperparameters", h.name)
-              for h in spec.hyperparameters}
+    places: dict[str, tuple[str, ...]] = {
+        f"optimizer.{h.name}": ("optimizer", "hyperparameters", h.name)
+        for h in spec.hyperparameters
+    }
     for section, kind in _SECTIONS.items():
         if section != "env.atari" or family == "atari":
             for field in dataclasses.fields(kind):
@@ -113,7 +117,7 @@ def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
     places |= {name: (name,) for name in _TOP_LEVEL}
     matches = [p for p in places if p == key or p.rpartition(".")[2] == key]
     if not matches:
-        names = {p.rpartition(".")[2] for p in places} | set(places)
+        names = list(places) if "." in key else [p.rpartition(".")[2] for p in places]
         raise SettingsError(f"--set {text}: unknown key {key}; {near(key, names)}")
     if len(matches) > 1 and key not in places:
         raise SettingsError(f"--set {text}: {key} could be {' or '.join(matches)}; say which")

@@ -39,7 +39,7 @@ def _terminate(signum: int, frame: object) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged, 130/143 stopped."""
     signal.signal(signal.SIGTERM, _terminate)
-    args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)  # type: ignore[arg-type]
+    args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)
     try:
         code = _RUN[type(args)](args)
     except SettingsError as error:

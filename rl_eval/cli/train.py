@@ -18,6 +18,7 @@ from rl_eval.cli.configure import resolve
 from rl_eval.cli.display import live
 from rl_eval.cli.exits import DIVERGED, DONE
 from rl_eval.config import RunConfig, config_id
+from rl_eval.records import RunExistsError
 from rl_eval.settings import SettingsError
 
 
@@ -58,14 +59,14 @@ def run(args: Train) -> int:
     if args.overwrite:
         _remove(out, config)
     console = Console(stderr=args.json)
-    static, numbers = spec.split(config.optimizer.hyperparameters)
+    static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
     title = f"{config.env.id} {config.optimizer.name}"
     with live(console, title) as show:
         try:
             results = runner.train(
                 config, handle(spec, static), numbers, out, rerun_command(out, config), show
             )
-        except runner.RunExistsError as error:
+        except RunExistsError as error:
             raise SettingsError(
                 f"{error} holds a run already: give another --out, or --overwrite to replace it"
             ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -110,6 +111,6 @@ def make_learner(
             optax.tree.norm(state.params),
             explained_variance(rollout.value, batch.target, rollout.valid),
         )
-        return state.replace(iteration=state.iteration + 1), metrics
+        return dataclasses.replace(state, iteration=state.iteration + 1), metrics
 
     return Learner(init, act, update)

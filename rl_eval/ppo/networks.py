@@ -131,7 +131,8 @@ def make_network(
         return logits, value
 
     def apply_recorded(params: Params, prepared: Array) -> tuple[tuple[Array, Array], Activations]:
-        out, recorded = module.apply({"params": params}, prepared, mutable=[ACTIVATIONS])
+        applied: Any = module.apply({"params": params}, prepared, mutable=[ACTIVATIONS])
+        out, recorded = applied
         return out, recorded[ACTIVATIONS]
 
     return Network(init, prepare, apply, apply_recorded)

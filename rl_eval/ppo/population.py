@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from rl_eval.ppo.learner import Learner, UpdateMetrics
 from rl_eval.ppo.networks import Network
 from rl_eval.ppo.rollout import Rollout
 from rl_eval.ppo.state import Hparams, TrainState
-from rl_eval.types import Environment
+from rl_eval.types import Environment, Transition
 
 
 class IterationMetrics(NamedTuple):
@@ -58,11 +59,12 @@ def make_population(
             episodes=episode_stats.init(env.num_envs),
         )
 
-    def update(state: TrainState, batch: object) -> tuple[TrainState, IterationMetrics]:
+    def update(state: TrainState, batch: Transition) -> tuple[TrainState, IterationMetrics]:
         new, metrics = jax.vmap(learner.update, in_axes=(0, 1))(state.learner, batch)
         games = episode_stats.summarize(state.episodes, members)
         row = IterationMetrics(metrics, games, new.gradient_steps, new.diverged_at)
-        return state.replace(learner=new, episodes=episode_stats.clear(state.episodes)), row
+        episodes = episode_stats.clear(state.episodes)
+        return dataclasses.replace(state, learner=new, episodes=episodes), row
 
     def traced_iteration(state: TrainState) -> tuple[TrainState, IterationMetrics]:
         return update(*rollout.traced(state))

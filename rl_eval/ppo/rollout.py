@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -79,8 +80,13 @@ class Rollout:
                 lambda: self._values(params, step.next_obs),
                 lambda: cut_value,
             )
-        flat = (step.reward, step.terminated, step.truncated, step.valid)
-        return Outcome(*map(self._unfold, flat), cut_value)
+        return Outcome(
+            reward=self._unfold(step.reward),
+            terminated=self._unfold(step.terminated),
+            truncated=self._unfold(step.truncated),
+            valid=self._unfold(step.valid),
+            cut_value=cut_value,
+        )
 
     def finish(
         self,
@@ -123,7 +129,7 @@ class Rollout:
         times = jnp.arange(self.config.num_steps)
         (env_state, obs, episodes), records = jax.lax.scan(body, carry, times)
         batch = self.finish(state.learner, obs, *records)
-        return state.replace(env_state=env_state, obs=obs, episodes=episodes), batch
+        return dataclasses.replace(state, env_state=env_state, obs=obs, episodes=episodes), batch
 
     def warm_up(self, state: TrainState) -> Transition:
         """Compile what the host path calls, on fabricated steps; returns the batch they make."""
@@ -147,4 +153,4 @@ class Rollout:
             obs = step.obs
         stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *records)
         batch = self.finish(state.learner, obs, *stacked)
-        return state.replace(env_state=env_state, obs=obs, episodes=episodes), batch
+        return dataclasses.replace(state, env_state=env_state, obs=obs, episodes=episodes), batch

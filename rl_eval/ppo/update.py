@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -153,7 +154,8 @@ def run_minibatches(
         take = is_alive(state) & sound & ~stopped
         diverges = is_alive(state) & ~sound & ~stopped
         kept_params, kept_opt = _select(take, (params, opt_state), (state.params, state.opt_state))
-        state = state.replace(
+        state = dataclasses.replace(
+            state,
             params=kept_params,
             opt_state=kept_opt,
             gradient_steps=state.gradient_steps + take,
