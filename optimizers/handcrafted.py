@@ -88,7 +88,7 @@ SGD = OptimizerSpec(
     name="sgd",
     make=_scheduled(optax.sgd),
     hyperparameters=(
-        _rate(1e-2, 1e-4, 3.0),
+        _rate(0.1, 1e-3, 3.0),
         SCHEDULE,
         WARMUP,
         Hyperparameter("momentum", 0.9, Uniform(0.0, 0.99), help="not dampened"),
