@@ -88,13 +88,14 @@ def update_factored(
     v: Factored | Diagonal, g: Float[Array, ...], decays: Decays = DECAYS
 ) -> Factored | Diagonal:
     """Averages of `g^2 + 1e-30`: its means over either long axis, or itself for rank <= 1."""
-    q = g * g + 1e-30
     axes = factored_axes(g.shape)
     if isinstance(v, Diagonal) or axes is None:
-        return Diagonal(_average(v[0], q, decays))
+        return Diagonal(_average(v[0], g * g + 1e-30, decays))
+    # Two values to XLA, so that each mean squares as it reads and g^2 is never stored.
+    g, again = jax.lax.optimization_barrier((g, g))
     return Factored(
-        _average(v.row, q.mean(axes[1], keepdims=True), decays),
-        _average(v.col, q.mean(axes[0], keepdims=True), decays),
+        _average(v.row, jnp.mean(g * g, axes[1], keepdims=True) + 1e-30, decays),
+        _average(v.col, jnp.mean(again * again, axes[0], keepdims=True) + 1e-30, decays),
     )
 
 
@@ -108,7 +109,7 @@ def factored_scales(
     axes = factored_axes(shape)
     if isinstance(v, Diagonal) or axes is None:
         return _floored_rsqrt(v[0] + 1e-9), None
-    mean = v.row.mean(1 + axes[0], keepdims=True) + 1e-9
+    mean = v.row.mean(axes[0] - len(shape), keepdims=True) + 1e-9
     return _floored_rsqrt(v.row / mean), _floored_rsqrt(v.col)
 
 
