@@ -1,4 +1,4 @@
-"""Shapes and types of our own packages are checked while the tests run."""
+"""Where the recorded vectors are, and how parallel test runs share the cores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Two JAX processes that both spread over all cores slow each other down many times over.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 GOLDEN = Path(os.environ.get("RL_EVAL_GOLDEN", Path(__file__).parent / "golden"))
 RELEASED = Path(__file__).parents[2] / "shared" / "golden"  # weights that are not ours to ship

@@ -85,9 +85,7 @@ def test_an_invalid_step_anywhere_changes_no_other_advantage(position):
     batch = stream(2)
     junk = jax.tree.map(lambda x: np.full_like(x[:1], 7), batch)
     junk = junk._replace(valid=np.zeros((1, 5), bool), terminated=np.ones((1, 5), bool))
-    longer = jax.tree.map(
-        lambda x, y: np.concatenate([x[:position], y, x[position:]]), batch, junk
-    )
+    longer = jax.tree.map(lambda x, y: np.concatenate([x[:position], y, x[position:]]), batch, junk)
     advantages = gae(longer)
     assert (advantages[position] == 0).all()
     np.testing.assert_array_equal(np.delete(advantages, position, axis=0), gae(batch))

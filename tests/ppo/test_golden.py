@@ -73,9 +73,7 @@ def replay(path: Path) -> SimpleNamespace:
         jax.ShapeDtypeStruct((facts["obs_dim"],), jnp.float32),
         facts["num_actions"],
     )
-    adam = optax.with_extra_args_support(
-        optax.adam(facts["learning_rate"], eps=facts["adam_eps"])
-    )
+    adam = optax.with_extra_args_support(optax.adam(facts["learning_rate"], eps=facts["adam_eps"]))
     learner = make_learner(network, Optimizer(lambda steps, hparams: adam), config, 1)
     params = params_of(npz, "init")
     state = learner.init(jax.random.key(0), hparams)
@@ -131,9 +129,7 @@ def test_every_gradient_steps_losses_match_the_recording(run, recorded, ours):
 
 def test_final_parameters_match_the_recording(run):
     expected = params_of(run.npz, "final")
-    moved = jax.tree.map(
-        lambda a, b: np.abs(a - b).max(), expected, params_of(run.npz, "init")
-    )
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), expected, params_of(run.npz, "init"))
     assert min(jax.tree.leaves(moved)) > 1e-4
     for path, leaf in jax.tree.leaves_with_path(expected):
         mine = run.state.params

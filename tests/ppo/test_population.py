@@ -159,8 +159,9 @@ def test_an_optimizer_gets_what_its_needs_name():
     assert set(seen["extra"]) == {"value", "progress", "key", "activations"}
     progress = seen["extra"]["progress"]
     assert (progress.num_iterations, progress.update_epochs, progress.num_minibatches) == (20, 2, 4)
-    layers = {jax.tree_util.keystr(k) for k, _ in jax.tree.leaves_with_path(
-        seen["extra"]["activations"])}
+    layers = {
+        jax.tree_util.keystr(k) for k, _ in jax.tree.leaves_with_path(seen["extra"]["activations"])
+    }
     assert layers == {
         "['actor_torso']['dense_0']",
         "['critic_torso']['dense_0']",
