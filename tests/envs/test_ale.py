@@ -26,6 +26,19 @@ def test_a_lost_life_terminates_without_ending_the_game(roll, random_actions):
     np.testing.assert_array_equal(steps.terminated, steps.episode.over)
 
 
+def test_a_time_limit_resets_no_other_game(roll, random_actions):
+    """Some games are lost before the limit, so that later limits strike one by one."""
+    short = dataclasses.replace(CLASSIC, max_episode_steps=160)
+    crowd = AleEnv("ALE/Breakout-v5", Layout(2, (0, 1)), short)
+    actions = random_actions(crowd, 340)
+    _, steps = roll(crowd, actions)
+    assert (steps.truncated.any(1) & ~steps.truncated.all(1)).any()
+    _, alone = roll(AleEnv("ALE/Breakout-v5", Layout(2, (1,)), short), actions[:, 2:])
+    for i in range(2):
+        np.testing.assert_array_equal(steps.obs[:, 2 + i], alone.obs[:, i])
+        np.testing.assert_array_equal(steps.truncated[:, 2 + i], alone.truncated[:, i])
+
+
 def test_rewards_are_clipped_for_the_learner_only(roll):
     clipped, raw = (
         AleEnv("ALE/SpaceInvaders-v5", Layout(1), options)

@@ -113,6 +113,15 @@ def test_a_game_lost_during_the_no_ops_after_a_life_is_counted(roll):
     assert found > 0
 
 
+def test_a_second_reset_starts_new_games_further_down_the_streams(roll):
+    env = breakout()
+    first, _ = roll(env, np.ones((30, 4), np.int32))
+    state, second = env.reset()
+    assert (state.lives == 5).all()
+    assert not state.ended.any()
+    assert not np.array_equal(first, second)
+
+
 def test_sticky_actions_and_the_full_action_set_are_passed_on(roll):
     env = breakout(MACHADO)
     assert (env.num_actions, breakout().num_actions) == (18, 4)

@@ -11,8 +11,16 @@ import pytest
 from rl_eval.envs.base import Layout, step_keys
 from rl_eval.envs.gymnax import MINATAR, GymnaxEnv
 
+SLOW = {"Asterix-MinAtar", "Seaquest-MinAtar"}  # to compile
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", *MINATAR])
+
+@pytest.mark.parametrize(
+    "env_id",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in ("CartPole-v1", *MINATAR)
+    ],
+)
 def test_our_step_and_autoreset_are_those_of_gymnax(env_id, random_actions):
     """From every state on the way: same successor, endings and final observation; bool is exact.
 
