@@ -1,5 +1,8 @@
 """Optax transformations, hand-crafted and learned, and what a sweep must know about them."""
 
+from optimizers import weights
+from optimizers.celo2 import celo2, celo2_base, scale_by_celo2
+from optimizers.newton_schulz import orthogonalize
 from optimizers.registry import get, names, register
 from optimizers.routing import routing_table
 from optimizers.schedules import make_schedule
@@ -11,9 +14,14 @@ __all__ = [
     "LogUniform",
     "OptimizerSpec",
     "Uniform",
+    "celo2",
+    "celo2_base",
     "get",
     "make_schedule",
     "names",
+    "orthogonalize",
     "register",
     "routing_table",
+    "scale_by_celo2",
+    "weights",
 ]

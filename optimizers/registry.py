@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from importlib.metadata import EntryPoint, entry_points
 
+from optimizers.celo2 import CELO2, CELO2_BASE
 from optimizers.handcrafted import HANDCRAFTED
 from optimizers.references import as_spec, describe, from_reference
 from optimizers.spec import OptimizerSpec
 
 ENTRY_POINTS = "rl_eval.optimizers"
 
-BUILT_IN: tuple[OptimizerSpec, ...] = (*HANDCRAFTED,)
+BUILT_IN: tuple[OptimizerSpec, ...] = (*HANDCRAFTED, CELO2, CELO2_BASE)
 
 _registered: dict[str, OptimizerSpec] = {spec.name: spec for spec in BUILT_IN}
 
