@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from optimizers.spec import Hyperparameter
 from optimizers.weights.files import save
 from optimizers.weights.initial import initial
 from optimizers.weights.sources import Provenance, load, manifest, or_default, resolve
 from optimizers.weights.templates import TEMPLATES, Theta, WeightsError, check
 
+# Every learned optimizer's spec has this one.
+WEIGHTS = Hyperparameter(
+    "weights", None, static=True, help="a shipped name, a path or hf:owner/repo[/file]"
+)
+
 __all__ = [
     "TEMPLATES",
+    "WEIGHTS",
     "Provenance",
     "Theta",
     "WeightsError",

@@ -9,6 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from optimizers.weights import files, hub
 from optimizers.weights.templates import Theta, WeightsError, check, template_of
 
@@ -77,8 +80,9 @@ def load(ref: str | os.PathLike[str] | None, optimizer: str) -> Theta:
 
 
 def or_default(theta: Any | None, optimizer: str) -> Theta:
-    """An update rule's `theta` argument, checked; the shipped weights when it is None."""
-    return load(None, optimizer) if theta is None else check(theta, optimizer)
+    """An update rule's `theta` argument, checked, as jax arrays; None: the shipped weights."""
+    theta = load(None, optimizer) if theta is None else check(theta, optimizer)
+    return jax.tree.map(jnp.asarray, theta)
 
 
 def _find(
