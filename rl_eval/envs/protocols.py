@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from rl_eval.strict import STRICT
+
 
 @dataclasses.dataclass(frozen=True)
 class AtariOptions:
     """Settings of an Atari pool. Defaults are the `classic` protocol."""
+
+    __pydantic_config__ = STRICT
 
     # A lost life ends the learner's episode, never the game. [N15], [B17] EpisodicLifeEnv.
     episodic_life: bool = True
