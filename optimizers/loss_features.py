@@ -22,7 +22,9 @@ class LossStatistics(NamedTuple):
 
 
 def init_loss_statistics() -> LossStatistics:
-    return LossStatistics(jnp.zeros(_NUM_DECAYS), jnp.full(_NUM_DECAYS, 999999999999.0))
+    return LossStatistics(
+        jnp.zeros(_NUM_DECAYS), jnp.full(_NUM_DECAYS, 999999999999.0, jnp.float32)
+    )
 
 
 def loss_features(

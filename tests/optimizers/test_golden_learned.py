@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import optimizers.celo
-import optimizers.velo
 from optimizers import weights
 from optimizers.accumulators import Diagonal
+from optimizers.celo import celo, celo_adam, schedule
 from optimizers.mlp_lopt import mlp_lopt
 from optimizers.mulo import mulo
+from optimizers.velo import per_tensor, velo
 from optimizers.weights import files
 
 RULES = {  # by the file of the reference that was recorded
@@ -65,7 +65,7 @@ def build(recording: Recording):
         recording.json["num_steps"],
     )
     if recording.rule == "velo":
-        return optimizers.velo.velo(
+        return velo(
             num_steps,
             theta,
             ff_mult=float(str(config["ff_mult"]).split()[0]),
@@ -73,9 +73,9 @@ def build(recording: Recording):
             legacy_lstm_state=config["use_bugged_next_lstm_state"],
         )
     if recording.rule == "celo":
-        return optimizers.celo.celo(num_steps, theta)
+        return celo(num_steps, theta)
     if recording.rule == "celo-adam":
-        return optimizers.celo.celo_adam(num_steps, theta)
+        return celo_adam(num_steps, theta)
     if recording.rule == "mlp-lopt":
         return mlp_lopt(theta, step_mult=config["step_mult"])
     return mulo(
@@ -90,7 +90,7 @@ def probes(recording: Recording, state, params, loss) -> dict[str, Any]:
     """What the per-tensor network read and decided, where the rule has one."""
     num_steps = recording.json["num_steps"]
     if recording.rule == "velo":
-        tensors = optimizers.velo.per_tensor(
+        tensors = per_tensor(
             recording.theta,
             state,
             params,
@@ -105,7 +105,7 @@ def probes(recording: Recording, state, params, loss) -> dict[str, Any]:
             "lr_mult": tensors.lr_mult,
         }
     if recording.rule in ("celo", "celo-adam"):
-        scheduled = optimizers.celo.schedule(recording.theta, state.schedule, loss, num_steps)
+        scheduled = schedule(recording.theta, state.schedule, loss, num_steps)
         return {
             "lstm_in": scheduled.inputs,
             "loss_features": scheduled.inputs[0, 9:],
