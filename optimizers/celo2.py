@@ -50,7 +50,7 @@ def scale_by_celo2(theta: Any, orthogonalize: bool = True) -> optax.GradientTran
     Raises:
         ValueError: `theta` is not of that form; `update` is called without params.
     """
-    weights = check(theta, "celo2")["ff_mod_stack"]["~"]
+    weights = jax.tree.map(jnp.asarray, check(theta, "celo2")["ff_mod_stack"]["~"])
 
     def init(params: optax.Params) -> ScaleByCelo2State:
         return ScaleByCelo2State(
@@ -134,7 +134,7 @@ def celo2(
         scale = scale_by_celo2(theta, orthogonalize)
         return _step(_on_matrices(scale) if conv_as_matrix else scale, learning_rate, weight_decay)
 
-    def rate_1d(count: Array) -> Array:
+    def rate_1d(count: ArrayLike) -> ArrayLike:
         return mult_1d * (learning_rate(count) if callable(learning_rate) else learning_rate)
 
     return optax.partition(

@@ -9,13 +9,11 @@ from jaxtyping import Array, Float
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalize(
-    x: Float[Array, "*batch rows cols"], steps: int = 5
-) -> Float[Array, "*batch rows cols"]:
-    """Move the singular values of each matrix towards 1 by quintic Newton-Schulz steps.
+def orthogonalize(x: Float[Array, ...], steps: int = 5) -> Float[Array, ...]:
+    """Move the singular values of matrices (the last two axes) towards 1 by Newton-Schulz steps.
 
-    Five steps leave them between about 0.7 and 1.15. A zero matrix stays zero. Computes in float32
-    and returns the dtype of `x`. Jordan et al., Muon (2024).
+    Five quintic steps leave them between about 0.7 and 1.15. A zero matrix stays zero. Computes in
+    float32 and returns the dtype of `x`. Jordan et al., Muon (2024).
 
     Raises:
         ValueError: `x` has fewer than two axes.
