@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from optimizers import weights
 from optimizers.accumulators import Diagonal
@@ -132,6 +133,7 @@ def assert_theta_met(recording: Recording, folder: Path) -> None:
     jax.tree.map(np.testing.assert_array_equal, loaded, recording.theta)
 
 
+@pytest.mark.slow
 def test_recordings_are_met(golden, subtests):
     found = list(recordings(golden))
     kinds = {recording.json["optimizer"] for recording in found}
