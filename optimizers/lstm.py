@@ -18,8 +18,9 @@ class LstmState(NamedTuple):
 
 def init_lstm(theta: dict[str, Any], rows: int) -> LstmState:
     """The trained initial state, the same for every tensor."""
-    start = theta["lstm_init_state"]
-    return LstmState(*(jnp.tile(jnp.asarray(start[part]), (rows, 1)) for part in LstmState._fields))
+    parts = (jnp.asarray(theta["lstm_init_state"][part]) for part in LstmState._fields)
+    # A copy even of a single row: a learner donates its state, and theta must survive that.
+    return LstmState(*(jnp.array(jnp.tile(part, (rows, 1)), copy=True) for part in parts))
 
 
 def lstm_step(layers: Layers, x: Float[Array, "tensor feature"], state: LstmState) -> LstmState:
