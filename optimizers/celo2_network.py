@@ -36,7 +36,7 @@ def direction(
     weights: Weights,
     g: Float[Array, "*leaf"],
     p: Float[Array, "*leaf"],
-    m: Float[Array, "3 *leaf"],
+    m: Float[Array, "decay ..."],
     r: Float[Array, "*leaf"],
     v: Factored | Diagonal,
 ) -> Float[Array, "*leaf"]:
