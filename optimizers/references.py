@@ -123,7 +123,7 @@ def _working_directory_importable() -> Iterator[None]:
 def _signature(function: Make) -> Parameters:
     try:
         return inspect.signature(function, eval_str=True).parameters
-    except NameError:  # an annotation imported for type checkers only
+    except Exception:  # evaluating an annotation that is imported for type checkers only
         return inspect.signature(function).parameters
 
 
@@ -132,18 +132,19 @@ def _hyperparameters(optimizer: str, parameters: Parameters) -> Iterator[Hyperpa
         variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if variadic or name == "num_steps":
             continue
-        default = parameter.default
+        default, note = parameter.default, ""
         is_rate = name in LEARNING_RATES
         if default is parameter.empty:
             if not is_rate:
                 raise ValueError(
                     f"optimizer '{optimizer}': parameter '{name}' has no default; give it one"
                 )
-            default = DEFAULT_LEARNING_RATE
+            default, note = DEFAULT_LEARNING_RATE, "the function states no default"
         if type(default) is int and (is_rate or parameter.annotation in (float, "float")):
             default = float(default)
         if default is None or isinstance(default, (float, int, bool, str)):
-            yield Hyperparameter(name, default, _domain(parameter.annotation, default, is_rate))
+            domain = _domain(parameter.annotation, default, is_rate)
+            yield Hyperparameter(name, default, domain, help=note)
 
 
 def _domain(annotation: Any, default: Value, is_rate: bool) -> Domain | None:

@@ -55,10 +55,20 @@ def first_update(spec: OptimizerSpec, **settings) -> float:
     return float(opt.update(params, opt.init(params), params, value=1.0)[0]["w"][0])
 
 
-def test_hand_crafted_ones_are_there():
-    assert {spec.name for spec in HANDCRAFTED} <= set(optimizers.names())
-    assert all(optimizers.get(name).name == name for name in optimizers.names())
-    assert all(spec.citation for spec in registry.BUILT_IN)
+def test_built_in_optimizers_are_there():
+    assert " ".join(spec.name for spec in registry.BUILT_IN) == (
+        "adamw adam sgd rmsprop lion muon schedule-free-adamw "
+        "celo2 celo2-base velo velo-s celo celo-adam mlp-lopt mulo"
+    )
+    for spec in registry.BUILT_IN:
+        assert optimizers.get(spec.name) is spec
+        assert spec.name in optimizers.names()
+        assert spec.citation
+
+
+def test_the_top_of_the_package_has_functions_where_modules_have_the_same_name():
+    for name in optimizers.__all__:
+        assert callable(getattr(optimizers, name)) or name == "weights", name
 
 
 @pytest.mark.parametrize(
