@@ -7,10 +7,14 @@ share their parameters and agree to rounding.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
+
+FEW_TAPS = 4  # up to here a product a tap beats one product over patches gathered in memory
 
 
 def space_to_depth(
@@ -38,10 +42,17 @@ def conv_valid(
         )
     kh, kw, _, out = kernel.shape
     height, width = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-    shifted = [x[:, i : i + height, j : j + width] for i in range(kh) for j in range(kw)]
-    patches = jnp.concatenate(shifted, axis=-1)
-    flat = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, out)
-    return flat.reshape(*patches.shape[:-1], out)
+    taps = [(i, j) for i in range(kh) for j in range(kw)]
+    shifted = [x[:, i : i + height, j : j + width] for i, j in taps]
+    if len(taps) <= FEW_TAPS:
+        products = [_product(s, kernel[tap]) for s, tap in zip(shifted, taps, strict=True)]
+        return functools.reduce(jnp.add, products)
+    return _product(jnp.concatenate(shifted, axis=-1), kernel.reshape(-1, out))
+
+
+def _product(x: Float[Array, "... in"], w: Float[Array, "in out"]) -> Float[Array, "... out"]:
+    """One matrix product; XLA's CPU backend is slower where the rows keep their axes."""
+    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
 class Conv(nn.Module):
@@ -49,12 +60,14 @@ class Conv(nn.Module):
 
     `tiled` says that the input already went through `space_to_depth(x, stride)`. The kernel is
     stored as (height, width, in, out) whichever way it is computed. `as_matmul=None`: on CPU.
+    `scale` multiplies the kernel, which is smaller than an image to be scaled.
     """
 
     features: int
     kernel_size: int
     stride: int = 1
     tiled: bool = False
+    scale: float = 1.0
     as_matmul: bool | None = None
     kernel_init: nn.initializers.Initializer = nn.initializers.orthogonal(2**0.5)
 
@@ -68,6 +81,6 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         tiles = kernel.reshape(size, block, size, block, channels, self.features)
-        tiles = jnp.swapaxes(tiles, 1, 2).reshape(size, size, -1, self.features)
+        tiles = jnp.swapaxes(tiles, 1, 2).reshape(size, size, -1, self.features) * self.scale
         as_matmul = jax.default_backend() == "cpu" if self.as_matmul is None else self.as_matmul
         return conv_valid(x, tiles, as_matmul) + bias

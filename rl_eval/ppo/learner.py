@@ -33,7 +33,7 @@ class Optimizer(NamedTuple):
 
 
 class UpdateMetrics(NamedTuple):
-    """One iteration: means over its gradient steps, and the state it ends in."""
+    """One iteration: means over its gradient steps; `param_norm` is that after the last."""
 
     losses: LossTerms
     grad_norm: Float[Array, ""]
@@ -108,7 +108,7 @@ def make_learner(
             mean.losses,
             mean.grad_norm,
             mean.update_norm,
-            optax.tree.norm(state.params),
+            steps.param_norm[-1],
             explained_variance(rollout.value, batch.target, rollout.valid),
         )
         return dataclasses.replace(state, iteration=state.iteration + 1), metrics

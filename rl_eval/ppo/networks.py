@@ -51,8 +51,7 @@ class Torso(nn.Module):
         act = _nonlinearity(self.config.activation)
         x = x.astype(jnp.float32)
         if self.config.torso == "nature-cnn":
-            x = x / 255.0
-            layers = [Conv(32, 8, 4, tiled=True), Conv(64, 4, 2), Conv(64, 3)]
+            layers = [Conv(32, 8, 4, tiled=True, scale=1 / 255), Conv(64, 4, 2), Conv(64, 3)]
         elif self.config.torso == "minatar-cnn":
             layers = [Conv(16, 3)]
         else:
@@ -127,12 +126,13 @@ def make_network(
         return module.init(key, prepare(example))["params"]
 
     def apply(params: Params, prepared: Array) -> tuple[Array, Array]:
-        logits, value = module.apply({"params": params}, prepared)
+        applied: Any = module.apply({"params": params}, prepared)
+        logits, value = applied
         return logits, value
 
     def apply_recorded(params: Params, prepared: Array) -> tuple[tuple[Array, Array], Activations]:
         applied: Any = module.apply({"params": params}, prepared, mutable=[ACTIVATIONS])
-        out, recorded = applied
-        return out, recorded[ACTIVATIONS]
+        (logits, value), recorded = applied
+        return (logits, value), recorded[ACTIVATIONS]
 
     return Network(init, prepare, apply, apply_recorded)

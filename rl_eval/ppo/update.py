@@ -16,7 +16,7 @@ from rl_eval.ppo.networks import Network
 from rl_eval.ppo.state import Hparams, LearnerState, is_alive
 from rl_eval.types import Transition
 
-MAX_PARAM = 1e6  # beyond this no float32 network computes anything sensible: counts as divergence
+MAX_PARAM_NORM = 1e6  # no sensible float32 network is beyond this: it counts as divergence
 
 
 class Progress(NamedTuple):
@@ -39,11 +39,21 @@ class Minibatch(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """One gradient step. `grad_norm` is taken before clipping."""
+    """One gradient step. `grad_norm` is taken before clipping, `param_norm` after the step."""
 
     losses: LossTerms
     grad_norm: Float[Array, ""]
     update_norm: Float[Array, ""]
+    param_norm: Float[Array, ""]
+
+
+def tree_norm(tree: Any) -> Float[Array, ""]:
+    """Euclidean norm of all leaves together.
+
+    As dot products: XLA's CPU backend vectorises those, but not a plain sum of squares.
+    """
+    squares = [jnp.vdot(x, x) for x in map(jnp.ravel, jax.tree.leaves(tree))]
+    return jnp.sqrt(sum(squares, jnp.float32(0)))
 
 
 def optimizer_step(
@@ -113,10 +123,11 @@ def run_minibatches(
 ) -> tuple[LearnerState, StepMetrics]:
     """One gradient step per row of `indices`; metrics are [step].
 
-    A step whose loss, gradient or new parameters are not finite (or beyond MAX_PARAM) is not
-    taken, and none after it: the state keeps its last good value and `diverged_at` is set.
+    A step whose loss, gradient or new parameters are not finite (or beyond MAX_PARAM_NORM) is
+    the member's last: `diverged_at` is set, and it keeps the parameters it came with, for good.
     """
     hparams = state.hparams
+    first = state
 
     def step(
         carry: tuple[LearnerState, Array], now: tuple[Array, Array]
@@ -128,7 +139,10 @@ def run_minibatches(
         grads, terms, activations = minibatch_gradient(
             network, config, state.params, chosen, hparams
         )
-        grad_norm = optax.tree.norm(grads)
+        grad_norm = tree_norm(grads)
+        # Decided before the update, so that the choice fuses into it and costs no pass of its own.
+        sound = jnp.isfinite(terms.total) & jnp.isfinite(grad_norm)
+        take = is_alive(state) & sound & ~stopped
         offered = {
             "progress": Progress(
                 state.iteration,
@@ -149,16 +163,15 @@ def run_minibatches(
             value=value_fed(terms, config, hparams),
             **{name: offered[name] for name in sorted(needs)},
         )
-        metrics = StepMetrics(terms, grad_norm, optax.tree.norm(updates))
-        sound = _is_sound(params, metrics)
-        take = is_alive(state) & sound & ~stopped
-        diverges = is_alive(state) & ~sound & ~stopped
-        kept_params, kept_opt = _select(take, (params, opt_state), (state.params, state.opt_state))
+        new = _select(take, (params, opt_state), (state.params, state.opt_state))
+        metrics = StepMetrics(terms, grad_norm, tree_norm(updates), tree_norm(new[0]))
+        sound &= metrics.param_norm <= MAX_PARAM_NORM  # NaN is not
+        diverges = is_alive(state) & ~stopped & ~sound
         state = dataclasses.replace(
             state,
-            params=kept_params,
-            opt_state=kept_opt,
-            gradient_steps=state.gradient_steps + take,
+            params=new[0],
+            opt_state=new[1],
+            gradient_steps=state.gradient_steps + (take & sound),
             diverged_at=jnp.where(diverges, state.gradient_steps, state.diverged_at),
         )
         ends_epoch = minibatch == config.num_minibatches - 1
@@ -166,16 +179,10 @@ def run_minibatches(
 
     counts = jnp.arange(indices.shape[0])
     (state, _), metrics = jax.lax.scan(step, (state, jnp.bool_(False)), (counts, indices))
-    return state, metrics
-
-
-def _is_sound(params: Any, metrics: StepMetrics) -> Array:
-    """Nothing non-finite, no parameter beyond MAX_PARAM. NaN fails every comparison."""
-    largest = jax.tree.reduce(
-        jnp.maximum, jax.tree.map(lambda p: jnp.max(jnp.abs(p)), params), jnp.float32(0)
+    params, opt_state = _select(
+        is_alive(state), (state.params, state.opt_state), (first.params, first.opt_state)
     )
-    finite = jnp.isfinite(metrics.losses.total) & jnp.isfinite(metrics.grad_norm)
-    return finite & (largest <= MAX_PARAM)
+    return dataclasses.replace(state, params=params, opt_state=opt_state), metrics
 
 
 def _select(condition: Array, new: Any, old: Any) -> Any:
