@@ -118,6 +118,8 @@ def velo(
     ) -> tuple[optax.Updates, VeloState]:
         del extra_args
         p = required_params("velo", params)
+        if not jax.tree.leaves(p):  # a part of a tree may be empty
+            return grads, state
         loss = required_loss("velo", value) + weight_decay * optax.tree.norm(p, squared=True)
         g = clipped(jax.tree.map(lambda g, p: g + weight_decay * p, grads, p))
         tensors = per_tensor(
