@@ -65,8 +65,8 @@ def git_state() -> dict[str, Any] | None:
         return None
 
 
-def provenance(rerun: str) -> dict[str, Any]:
-    """Everything about the machine and the code; `rerun` is the command that repeats the run."""
+def provenance() -> dict[str, Any]:
+    """Everything about the machine and the code that decides or explains a number."""
     return {
         "versions": versions(),
         "platform": platform.platform(),
@@ -74,5 +74,4 @@ def provenance(rerun: str) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "devices": [d.device_kind for d in jax.devices()],
         "git": git_state(),
-        "rerun": rerun,
     }

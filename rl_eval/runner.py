@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -92,10 +93,12 @@ def train(
     optimizer: Optimizer,
     numbers: dict[str, float],
     out: Path,
-    rerun: str,
+    facts: Mapping[str, Any],
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Result]:
     """Train every seed of `config` as one population and record each in its own directory.
+
+    `facts` go into the record as they are, beside what the machine and the code say.
 
     Raises:
         RunExistsError: a directory is taken; nothing is written then.
@@ -108,7 +111,8 @@ def train(
         env, population = build(config, optimizer)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    facts = {**provenance(rerun), "env_path": env.path, "env_path_reason": env.path_reason}
+    path = {"env_path": env.path, "env_path_reason": env.path_reason}
+    facts = {**provenance(), **path, **facts}
     for directory, seed in zip(directories, config.seeds, strict=True):
         directory.create(to_dict(dataclasses.replace(config, seeds=(seed,))), facts)
     try:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from optimizers.weights import WeightsError
 from rl_eval.cli import doctor, listing, train
 from rl_eval.cli.exits import FAILED, USAGE
 from rl_eval.settings import SettingsError
@@ -45,6 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     except SettingsError as error:
         print(f"rl-eval: {error}", file=sys.stderr)
         code = USAGE
+    except WeightsError as error:
+        print(f"rl-eval: {error}", file=sys.stderr)
+        code = FAILED
     except KeyboardInterrupt:
         print("rl-eval: interrupted", file=sys.stderr)
         code = 128 + signal.SIGINT

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from optimizers import weights
 from optimizers.spec import OptimizerSpec
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.display import live
@@ -60,12 +62,14 @@ def run(args: Train) -> int:
         _remove(out, config)
     console = Console(stderr=args.json)
     static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
+    facts = {
+        "rerun": rerun_command(out, config),
+        "weights": weights_used(spec, config.optimizer.hyperparameters),
+    }
     title = f"{config.env.id} {config.optimizer.name}"
     with live(console, title) as show:
         try:
-            results = runner.train(
-                config, handle(spec, static), numbers, out, rerun_command(out, config), show
-            )
+            results = runner.train(config, handle(spec, static), numbers, out, facts, show)
         except RunExistsError as error:
             raise SettingsError(
                 f"{error} holds a run already: give another --out, or --overwrite to replace it"
@@ -111,6 +115,17 @@ def handle(spec: OptimizerSpec, static: dict[str, Any]) -> Any:
         return spec.build(num_steps, **static, **numbers)
 
     return Optimizer(make, frozenset(spec.needs))
+
+
+def weights_used(spec: OptimizerSpec, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Source and checksum of a learned rule's weights; None for rules that have none.
+
+    Raises:
+        WeightsError: they cannot be had, said before anything is written.
+    """
+    if "weights" not in settings or spec.name not in weights.TEMPLATES:
+        return None
+    return dataclasses.asdict(weights.resolve(settings["weights"], spec.name)[1])
 
 
 def default_name(config: RunConfig) -> str:

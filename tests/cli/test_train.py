@@ -102,6 +102,24 @@ def test_a_users_own_optimizer_is_found_in_the_current_directory(out, tmp_path, 
     assert config["optimizer"]["hyperparameters"] == expected
 
 
+def test_missing_weights_are_one_line_with_exit_1_and_nothing_written(out, capsys):
+    args = [*CARTPOLE, "--optimizer", "velo", "--set", "weights=nowhere.msgpack"]
+    assert rl_eval(*args, "--out", str(out)) == 1
+    said = capsys.readouterr().err
+    assert "nowhere.msgpack" in said
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_learned_optimizer_trains_and_its_weights_are_on_record(out, golden, capsys):
+    theta = golden / "theta" / "celo2_seed0.theta.state"
+    args = [*CARTPOLE, "--optimizer", "celo2-base", "--set", f"weights={theta}"]
+    assert rl_eval(*args, "--out", str(out)) == 0
+    used = json.loads((out / "config.json").read_text())["provenance"]["weights"]
+    assert used["source"] == str(theta)
+    assert len(used["sha256"]) == 64
+
+
 def test_divergence_has_its_own_exit_code_and_status(out, capsys):
     args = [*CARTPOLE, "--optimizer", "sgd", "--set", "learning_rate=1e12", "--out", str(out)]
     assert rl_eval(*args, "--json") == 3
