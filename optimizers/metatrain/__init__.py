@@ -1,0 +1,20 @@
+"""Meta-training of learned optimizers: tasks, persistent evolution strategies, the outer loop."""
+
+from __future__ import annotations
+
+from optimizers.metatrain.config import MetaTrainConfig, Outer, Unroll
+from optimizers.metatrain.loop import Cadence, Outcome, resume, train
+from optimizers.metatrain.rules import MetaRule
+from optimizers.metatrain.tasks import MetaTask
+
+__all__ = [
+    "Cadence",
+    "MetaRule",
+    "MetaTask",
+    "MetaTrainConfig",
+    "Outcome",
+    "Outer",
+    "Unroll",
+    "resume",
+    "train",
+]

@@ -1,0 +1,114 @@
+"""The number that tells thetas apart: fixed problems, fixed seeds, unperturbed theta.
+
+The meta-loss of a run is too noisy to choose by. Here theta trains every task from the same starts
+on the same batches at each of seven learning rates; its score is the mean loss over all steps and
+tasks at the best single rate. Adam on the same problems is the yardstick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from optimizers.metatrain import pes
+from optimizers.metatrain.rules import MetaRule, Theta
+from optimizers.metatrain.tasks import TaskGroup
+
+MULTIPLES = tuple(float(10 ** (k / 2)) for k in range(-2, 5))  # of the step size 1e-3
+SEED = 20_240_229  # of the metric's problems: no training run draws from this stream
+
+Make = Callable[[Float[Array, ""]], optax.GradientTransformation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Mean loss over all steps, lower is better.
+
+    Attributes:
+        best: mean over tasks at the best single learning rate.
+        tuned: mean over tasks, each at its own best rate.
+        default: mean over tasks at the rule's own step size.
+        losses: by learning rate, then by task, mean over seeds.
+    """
+
+    best: float
+    tuned: float
+    default: float
+    losses: tuple[tuple[float, ...], ...]
+
+
+Scorer = Callable[[Theta], Score]
+
+
+def scorer(
+    rule: MetaRule, groups: Sequence[TaskGroup], *, num_steps: int = 1000, num_seeds: int = 2
+) -> Scorer:
+    """A function from theta to its score, compiled on first use."""
+    run = jax.jit(
+        lambda theta: _losses(lambda n: rule.make(theta, n), groups, num_steps, num_seeds)
+    )
+    return lambda theta: summarise(run(theta))
+
+
+def adam(groups: Sequence[TaskGroup], *, num_steps: int = 1000, num_seeds: int = 2) -> Score:
+    """The yardstick: Adam with step size 1e-3 and its multiples."""
+    run = jax.jit(lambda: _losses(lambda n: optax.adam(1e-3), groups, num_steps, num_seeds))
+    return summarise(run())
+
+
+def summarise(losses: Float[Array, "rate task seed"]) -> Score:
+    """The score in numbers."""
+    table = np.asarray(losses, np.float64).mean(2)
+    return Score(
+        best=float(table.mean(1).min()),
+        tuned=float(table.min(0).mean()),
+        default=float(table.mean(1)[MULTIPLES.index(1.0)]),
+        losses=tuple(tuple(round(float(x), 5) for x in row) for row in table),
+    )
+
+
+def _losses(
+    make: Make, groups: Sequence[TaskGroup], num_steps: int, num_seeds: int
+) -> Float[Array, "rate task seed"]:
+    multiples = jnp.array(MULTIPLES, jnp.float32)
+    by_group = [_train(make, group, multiples, num_steps, num_seeds) for group in groups]
+    return jnp.concatenate(by_group, axis=1)
+
+
+def _train(
+    make: Make, group: TaskGroup, multiples: Float[Array, " rate"], num_steps: int, num_seeds: int
+) -> Float[Array, "rate task seed"]:
+    """Train every task from `num_seeds` starts at every rate; all rates see the same batches."""
+    init_key, batch_key = jax.random.split(jax.random.key(SEED))
+    shape = (len(group.names), num_seeds)
+    opt = optax.with_extra_args_support(make(jnp.float32(num_steps)))
+
+    def step(multiple: Any, batch: Any, params: Any, opt_state: Any) -> Any:
+        loss, grads = jax.value_and_grad(group.loss)(params, batch)
+        grads = jax.tree.map(jnp.nan_to_num, grads)
+        updates, opt_state = opt.update(grads, opt_state, params, value=loss)
+        updates = jax.tree.map(lambda u: u * multiple, updates)
+        return optax.apply_updates(params, updates), opt_state, loss
+
+    seeds = jax.vmap(step, (None, 0, 0, 0))
+    every = jax.vmap(jax.vmap(seeds, (None, 0, 0, 0)), (0, None, 0, 0))
+
+    def body(carry: Any, step_index: Int[Array, ""]) -> Any:
+        params, opt_state, total = carry
+        rows = group.draw(jax.random.fold_in(batch_key, step_index), 1, num_seeds)[0]
+        params, opt_state, loss = every(multiples, group.batch(rows), params, opt_state)
+        return (params, opt_state, total + pes.saturate(loss)), None
+
+    start = jax.vmap(jax.vmap(group.init))(jax.random.split(init_key, shape))
+    params = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(multiples), *x.shape)), start)
+    opt_state = jax.vmap(jax.vmap(jax.vmap(opt.init)))(params)
+    total = jnp.zeros((len(multiples), *shape))
+    (_, _, total), _ = jax.lax.scan(body, (params, opt_state, total), jnp.arange(num_steps))
+    return total / num_steps

@@ -1,0 +1,65 @@
+"""What is meta-trained: an update rule as a function of theta."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import optax
+from jaxtyping import Array, Float, Key
+
+from optimizers.celo2 import celo2, celo2_base
+from optimizers.mlp_lopt import mlp_lopt
+from optimizers.velo import velo
+from optimizers.weights import initial
+
+Theta = Any  # a pytree of float32 arrays
+
+INNER_STEP = 1e-3  # of celo2's inner problems; its update has RMS 1 before it
+BIAS_MULTIPLE = 20.0  # celo2's vectors take AdamW steps of this many times INNER_STEP
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaRule:
+    """An update rule with open weights.
+
+    Attributes:
+        name: as in `--optimizer`.
+        init_theta: random weights from a key.
+        make: `make(theta, num_steps)`, the whole optimizer, inner step size and sign included, for
+            an unroll of `num_steps` steps (a traced float32). Must be vmappable over both.
+    """
+
+    name: str
+    init_theta: Callable[[Key[Array, ""]], Theta]
+    make: Callable[[Theta, Float[Array, ""]], optax.GradientTransformation]
+
+
+def get(name: str) -> MetaRule:
+    """The rule of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in RULES:
+        raise ValueError(f"no rule '{name}' to meta-train; there are {', '.join(RULES)}")
+    return RULES[name]
+
+
+def _rule(
+    name: str, make: Callable[[Theta, Float[Array, ""]], optax.GradientTransformation]
+) -> MetaRule:
+    return MetaRule(name, functools.partial(initial, name), make)
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        _rule("celo2-base", lambda theta, num_steps: celo2_base(INNER_STEP, theta)),
+        _rule("celo2", lambda theta, num_steps: celo2(INNER_STEP, theta, mult_1d=BIAS_MULTIPLE)),
+        _rule("mlp-lopt", lambda theta, num_steps: mlp_lopt(theta)),
+        _rule("velo-s", lambda theta, num_steps: velo(num_steps, theta, ff_mult=1.0)),
+    )
+}
