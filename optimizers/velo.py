@@ -194,13 +194,14 @@ def _tensor_features(leaves: list[Leaf]) -> Float[Array, "tensor 12"]:
 
 def _moments(leaf: Leaf) -> Float[Array, " moment"]:
     """mean_r (1), var_m (3), var_r (3), in units of the inverse RMS of the parameters."""
-    axes = tuple(range(1, leaf.momenta.ndim))
-    scale = jax.lax.rsqrt(jnp.maximum(1e-9, jnp.mean(leaf.p * leaf.p)))
-    m, r = scale * leaf.momenta, scale * leaf.second
-    mean_m = jnp.mean(m, axes, keepdims=True)
-    var_m = jnp.mean((m - mean_m) ** 2, axes)
-    var_r = jnp.mean((r - mean_m) ** 2, axes)  # about m's mean, not r's: so it was trained
-    return jnp.concatenate([jnp.mean(r)[None], var_m, var_r])
+    m, r = leaf.momenta, leaf.second
+    axes = tuple(range(1, m.ndim))
+    mean = jnp.mean(m, axes, keepdims=True)
+    mean, again = jax.lax.optimization_barrier((mean, mean))  # or XLA spreads it over the leaf
+    var_m = jnp.mean((m - mean) ** 2, axes)
+    var_r = jnp.mean((r - again) ** 2, axes)  # about m's mean, not r's: so it was trained
+    unit = jax.lax.rsqrt(jnp.maximum(1e-9, jnp.mean(leaf.p * leaf.p)))
+    return jnp.concatenate([unit * jnp.mean(r)[None], unit**2 * var_m, unit**2 * var_r])
 
 
 def _size_of(theta: Theta) -> tuple[int, int]:
