@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +27,7 @@ def run(args: Doctor) -> int:
     """Print the findings; 0 also where something optional is missing."""
     import jax
 
-    from rl_eval.envs.xla_check import verdict
+    from rl_eval.envs.xla_check import cache_path, verdict
     from rl_eval.provenance import cpu_name, versions
 
     console = Console()
@@ -41,7 +40,7 @@ def run(args: Doctor) -> int:
     xla = verdict()
     words = "works inside jit" if xla.works else f"falls back to the host path: {xla.reason}"
     table.add_row("envpool XLA", words)
-    table.add_row("cache", str(cache_place()))
+    table.add_row("cache", str(cache_path().parent))
     for module, (extra, purpose) in EXTRAS.items():
         if importlib.util.find_spec(module) is None:
             install = f"pip install 'rl-eval\\[{extra}]'"
@@ -50,9 +49,3 @@ def run(args: Doctor) -> int:
             table.add_row(module, f"installed, for {purpose}")
     console.print(table)
     return 0
-
-
-def cache_place() -> Path:
-    """Where verdicts, data and downloads are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "rl-eval"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 from optimizers import registry
 from optimizers.spec import Choice, Domain, LogUniform, OptimizerSpec
 from rl_eval.envs.registry import env_family, env_ids
-from rl_eval.settings import SettingsError
+from rl_eval.settings import SettingsError, parse_assignment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Optimizers:
     """Optimizer (or module:attribute) to show leaf by leaf; needs --env."""
     env: str | None = None
     """Environment whose default network is shown."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """key=value: a hyperparameter of the optimizer shown, such as weights=PATH; repeatable."""
 
 
 def envs(args: Envs) -> int:
@@ -49,7 +52,7 @@ def envs(args: Envs) -> int:
 def optimizers(args: Optimizers) -> int:
     """Print the registered optimizers, or one optimizer's routing table."""
     if args.show is not None:
-        return _show(args.show, args.env)
+        return _show(args.show, args.env, dict(map(parse_assignment, args.set)))
     console = Console()
     table = Table("optimizer", "hyperparameters (default, search domain)", "source")
     for name in registry.names():
@@ -74,19 +77,22 @@ def _hyperparameter(name: str, default: Any, domain: Domain | None) -> str:
     return f"{text}  {kind}[{domain.low:g}, {domain.high:g}]"
 
 
-def _show(name: str, env_id: str | None) -> int:
+def _show(name: str, env_id: str | None, settings: dict[str, Any]) -> int:
     if env_id is None:
         raise SettingsError("--show needs --env: the table is made for its network")
     try:
         spec = registry.get(name)
         family = env_family(env_id)
+        spec.resolve(settings)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    _routing(Console(), spec, env_id, family)
+    _routing(Console(), spec, settings, env_id, family)
     return 0
 
 
-def _routing(console: Console, spec: OptimizerSpec, env_id: str, family: str) -> None:
+def _routing(
+    console: Console, spec: OptimizerSpec, settings: dict[str, Any], env_id: str, family: str
+) -> None:
     import jax
 
     from optimizers.routing import routing_table
@@ -99,7 +105,7 @@ def _routing(console: Console, spec: OptimizerSpec, env_id: str, family: str) ->
     network = make_network(config, env.observation, env.num_actions)
     params = jax.eval_shape(network.init, jax.random.key(0))
     table = Table("parameter", "shape", "rule", "state bytes", title=f"{spec.name} on {env_id}")
-    for row in routing_table(spec, params):
+    for row in routing_table(spec, params, **settings):
         shape = "x".join(map(str, row.shape)) if row.shape else "-"
         table.add_row(row.path, shape, row.rule, f"{row.state_bytes:,}")
     console.print(table)
