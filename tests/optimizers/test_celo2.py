@@ -338,7 +338,9 @@ def test_specs_build_what_the_functions_do(tmp_path):
 # --- mistakes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("opt", [scale_by_celo2(theta()), celo2(1e-3, theta())], ids=str)
+@pytest.mark.parametrize(
+    "opt", [scale_by_celo2(theta()), celo2(1e-3, theta())], ids=["scale_by_celo2", "celo2"]
+)
 def test_missing_params_are_named(opt):
     params = normal(TREE, 0)
     with pytest.raises(ValueError, match=r"update\(grads, state, params\)"):
