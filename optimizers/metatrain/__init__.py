@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optimizers.metatrain.config import MetaTrainConfig, Outer, Unroll
+from optimizers.metatrain.evaluation import Row, evaluate, to_markdown
 from optimizers.metatrain.loop import Cadence, Outcome, resume, train
 from optimizers.metatrain.rules import MetaRule
 from optimizers.metatrain.tasks import MetaTask
@@ -14,7 +15,10 @@ __all__ = [
     "MetaTrainConfig",
     "Outcome",
     "Outer",
+    "Row",
     "Unroll",
+    "evaluate",
     "resume",
+    "to_markdown",
     "train",
 ]

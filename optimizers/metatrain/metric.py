@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from optimizers.metatrain import pes
+from optimizers.metatrain.rates import Make, mean_losses
 from optimizers.metatrain.rules import MetaRule, Theta
 from optimizers.metatrain.tasks import TaskGroup
 
 MULTIPLES = tuple(float(10 ** (k / 2)) for k in range(-2, 5))  # of the step size 1e-3
 SEED = 20_240_229  # of the metric's problems: no training run draws from this stream
-
-Make = Callable[[Float[Array, ""]], optax.GradientTransformation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,38 +74,8 @@ def summarise(losses: Float[Array, "rate task seed"]) -> Score:
 def _losses(
     make: Make, groups: Sequence[TaskGroup], num_steps: int, num_seeds: int
 ) -> Float[Array, "rate task seed"]:
-    multiples = jnp.array(MULTIPLES, jnp.float32)
-    by_group = [_train(make, group, multiples, num_steps, num_seeds) for group in groups]
+    by_group = [
+        mean_losses(make, group, MULTIPLES, jax.random.key(SEED), num_steps, num_seeds)
+        for group in groups
+    ]
     return jnp.concatenate(by_group, axis=1)
-
-
-def _train(
-    make: Make, group: TaskGroup, multiples: Float[Array, " rate"], num_steps: int, num_seeds: int
-) -> Float[Array, "rate task seed"]:
-    """Train every task from `num_seeds` starts at every rate; all rates see the same batches."""
-    init_key, batch_key = jax.random.split(jax.random.key(SEED))
-    shape = (len(group.names), num_seeds)
-    opt = optax.with_extra_args_support(make(jnp.float32(num_steps)))
-
-    def step(multiple: Any, batch: Any, params: Any, opt_state: Any) -> Any:
-        loss, grads = jax.value_and_grad(group.loss)(params, batch)
-        grads = jax.tree.map(jnp.nan_to_num, grads)
-        updates, opt_state = opt.update(grads, opt_state, params, value=loss)
-        updates = jax.tree.map(lambda u: u * multiple, updates)
-        return optax.apply_updates(params, updates), opt_state, loss
-
-    seeds = jax.vmap(step, (None, 0, 0, 0))
-    every = jax.vmap(jax.vmap(seeds, (None, 0, 0, 0)), (0, None, 0, 0))
-
-    def body(carry: Any, step_index: Int[Array, ""]) -> Any:
-        params, opt_state, total = carry
-        rows = group.draw(jax.random.fold_in(batch_key, step_index), 1, num_seeds)[0]
-        params, opt_state, loss = every(multiples, group.batch(rows), params, opt_state)
-        return (params, opt_state, total + pes.saturate(loss)), None
-
-    start = jax.vmap(jax.vmap(group.init))(jax.random.split(init_key, shape))
-    params = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(multiples), *x.shape)), start)
-    opt_state = jax.vmap(jax.vmap(jax.vmap(opt.init)))(params)
-    total = jnp.zeros((len(multiples), *shape))
-    (_, _, total), _ = jax.lax.scan(body, (params, opt_state, total), jnp.arange(num_steps))
-    return total / num_steps

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from jax.flatten_util import ravel_pytree
 from metatrain import tiny
 
-from optimizers.metatrain import MetaRule, MetaTask, Unroll, particles, tasks
+from optimizers.metatrain import MetaRule, MetaTask, Unroll, particles, rules, tasks
 from optimizers.metatrain.particles import Particles, Truncation
 
 Truncate = Callable[[Particles, jax.Array], tuple[Particles, Truncation]]
@@ -120,3 +121,18 @@ def test_the_rule_is_told_the_length_of_its_unroll() -> None:
     after, _ = truncate(state, jax.random.key(1))
     want = 1.0 - np.asarray(after.length, np.float32)  # x - n * gradient from x = 1
     np.testing.assert_array_equal(after.params["x"][..., 0], want)
+
+
+@pytest.mark.parametrize("name", rules.RULES)
+def test_every_rule_is_perturbed_and_vmapped_over_particles(name: str) -> None:
+    init, loss = tasks.mlp_classifier((4, 3, 2))
+    pixels = np.random.default_rng(0).integers(256, size=(20, 2, 2), dtype=np.uint8)
+    task = MetaTask("two-classes", init, loss, (pixels, (pixels[:, 0, 0] > 99).astype(np.int32)))
+    unroll = Unroll(particles=2, truncation=3, shortest=9, longest=9, sigma=0.1)
+    state, truncate = begin(task, unroll, rules.get(name))
+    state, told = truncate(state, jax.random.key(1))
+    assert not told.blown.any()
+    assert (told.meta_loss[..., 0] != told.meta_loss[..., 1]).any()
+    after = state.params["dense_0"]["kernel"]
+    assert (after[:, :, 0] != after[:, :, 1]).any()
+    assert np.isfinite(after).all()

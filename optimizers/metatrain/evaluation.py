@@ -1,0 +1,90 @@
+"""Held-out evaluation: theta against AdamW, both at the best of the same nine learning rates."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+import optax
+
+from optimizers.metatrain import heldout, rules
+from optimizers.metatrain.rates import Make, mean_losses
+from optimizers.metatrain.tasks import MetaTask, group_tasks
+
+RATES = tuple(float(10 ** (k / 2)) for k in range(-10, -1))  # 1e-5 ... 1e-1
+STEP = 1e-3  # that celo2 and AdamW are built with; other rules have their own and no rate
+SEED = 20_250_228
+ADAMW = {
+    f"adamw b2={b2}": lambda n, b2=b2: optax.adamw(STEP, b2=b2, weight_decay=0.0)
+    for b2 in (0.95, 0.999)
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One optimizer on one task: mean training loss by learning rate, then by seed."""
+
+    task: str
+    optimizer: str
+    rates: tuple[float, ...]
+    losses: tuple[tuple[float, ...], ...]
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """(learning rate, mean over seeds of the loss there)."""
+        means = np.mean(self.losses, 1)
+        return self.rates[int(means.argmin())], float(means.min())
+
+
+def evaluate(
+    theta: rules.Theta,
+    rule: rules.MetaRule,
+    *,
+    tasks: Sequence[MetaTask] | None = None,
+    num_steps: int = 1000,
+    num_seeds: int = 5,
+    progress: Callable[[Row], None] | None = None,
+) -> list[Row]:
+    """Theta, an untrained theta as control, and AdamW at two b2, on every held-out task.
+
+    Learning rates fall linearly to zero; weight decay is 0. Minutes a task on one core.
+    """
+    untrained = rule.init_theta(jax.random.key(SEED))
+    makes: dict[str, Make] = {
+        rule.name: lambda n: rule.make(theta, n),
+        f"{rule.name} untrained": lambda n: rule.make(untrained, n),
+        **ADAMW,
+    }
+    rows = []
+    for group in (group_tasks([task])[0] for task in tasks or heldout.tasks()):
+        for name, make in makes.items():
+            run = jax.jit(
+                lambda make=make, group=group: mean_losses(
+                    make,
+                    group,
+                    [rate / STEP for rate in RATES],
+                    jax.random.key(SEED),
+                    num_steps,
+                    num_seeds,
+                    linear_decay=True,
+                )
+            )
+            losses = tuple(tuple(round(float(x), 5) for x in r) for r in np.asarray(run())[:, 0])
+            rows.append(Row(group.names[0], name, RATES, losses))
+            if progress:
+                progress(rows[-1])
+    return rows
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Best loss and rate of each optimizer by task, and the ratio to the better AdamW."""
+    lines = ["| task | optimizer | best rate | mean loss | over AdamW |", "|---|---|---|---|---|"]
+    for row in rows:
+        yardstick = min(x.best[1] for x in rows if x.task == row.task and x.optimizer in ADAMW)
+        rate, loss = row.best
+        lines.append(
+            f"| {row.task} | {row.optimizer} | {rate:.1e} | {loss:.4f} | {loss / yardstick:.2f} |"
+        )
+    return "\n".join(lines)
