@@ -90,23 +90,13 @@ def velo(
     """
     theta = or_default(theta, "velo")
     check_horizon("velo", num_steps)
-    if isinstance(num_steps, (int, float)) and num_steps > LONGEST_RUN:
-        warnings.warn(
-            f"velo for {num_steps} gradient steps: above {LONGEST_RUN} Google's wrapper "
-            "accumulates gradients, here every gradient is a step",
-            stacklevel=2,
-        )
-    if ff_mult is None:
-        ff_mult = 100.0 if _size_of(theta) == (512, 256) else 1.0
+    _warn_of_length(num_steps)
+    factor = factor_of(theta) if ff_mult is None else ff_mult
 
     def init(params: optax.Params) -> VeloState:
-        rows = len(jax.tree.leaves(params))
-        return VeloState(
-            jnp.zeros((), jnp.int32),
-            init_averages(params),
-            init_loss_statistics(),
-            init_lstm(theta, rows),
-        )
+        lstm = init_lstm(theta, rows=len(jax.tree.leaves(params)))
+        step = jnp.zeros((), jnp.int32)
+        return VeloState(step, init_averages(params), init_loss_statistics(), lstm)
 
     def update(
         grads: optax.Updates,
@@ -126,12 +116,7 @@ def velo(
             theta, state, p, loss, num_steps, legacy_loss_features=legacy_loss_features
         )
         averages = update_averages(state.averages, g)
-        leaves = leaves_with_averages(g, p, averages)
-        networks = _mixed(theta, tensors.controls, ff_mult)
-        steps = [
-            tensors.lr_mult[i] * parameter_step(leaf, jax.tree.map(lambda w, i=i: w[i], networks))
-            for i, leaf in enumerate(leaves)
-        ]
+        steps = _parameter_steps(theta, factor, tensors, leaves_with_averages(g, p, averages))
         lstm = state.lstm if legacy_lstm_state else tensors.lstm
         new_state = VeloState(state.step + 1, averages, tensors.loss, lstm)
         return as_updates(steps, params), new_state
@@ -161,6 +146,16 @@ def per_tensor(
     return PerTensor(inputs, of_loss, controls, lr_mult, statistics, lstm)
 
 
+def _parameter_steps(
+    theta: Theta, factor: ArrayLike, tensors: PerTensor, leaves: list[Leaf]
+) -> list[Float[Array, "*leaf"]]:
+    networks = _mixed(theta, tensors.controls, factor)
+    return [
+        tensors.lr_mult[i] * parameter_step(leaf, jax.tree.map(lambda w, i=i: w[i], networks))
+        for i, leaf in enumerate(leaves)
+    ]
+
+
 def parameter_step(leaf: Leaf, network: Mlp) -> Float[Array, "*leaf"]:
     """The step (to be subtracted) in units of the learned learning rate; also Celo's."""
     direction, magnitude, _ = evaluate(leaf, network, _FEATURES, diagonal_eps=0.0)
@@ -175,11 +170,11 @@ def networks_of(theta: Theta) -> Mlp:
     return Mlp(w0, *(arrays[name] for name in Mlp._fields[1:]))
 
 
-def _mixed(theta: Theta, controls: Float[Array, "tensor bank"], ff_mult: ArrayLike) -> Mlp:
+def _mixed(theta: Theta, controls: Float[Array, "tensor bank"], factor: ArrayLike) -> Mlp:
     """Every tensor's own network on the first axis: the mean of the banks under its controls."""
 
     def mean(banks: Float[Array, "bank ..."]) -> Float[Array, "tensor ..."]:
-        return jnp.tensordot(controls, banks, 1, precision="highest") / len(banks) * ff_mult
+        return jnp.tensordot(controls, banks, 1, precision="highest") / len(banks) * factor
 
     return jax.tree.map(mean, networks_of(theta))
 
@@ -204,9 +199,18 @@ def _moments(leaf: Leaf) -> Float[Array, " moment"]:
     return jnp.concatenate([unit * jnp.mean(r)[None], unit**2 * var_m, unit**2 * var_r])
 
 
-def _size_of(theta: Theta) -> tuple[int, int]:
-    """(LSTM units, banks)."""
-    return theta["rnn_params"]["rnn_to_controls"]["w"].shape
+def factor_of(theta: Theta) -> float:
+    """The factor on mixed weights under which theta of this size was trained."""
+    return 100.0 if theta["rnn_params"]["rnn_to_controls"]["w"].shape == (512, 256) else 1.0
+
+
+def _warn_of_length(num_steps: ArrayLike) -> None:
+    if isinstance(num_steps, (int, float)) and num_steps > LONGEST_RUN:
+        warnings.warn(
+            f"velo for {num_steps} gradient steps: above {LONGEST_RUN} Google's wrapper "
+            "accumulates gradients, here every gradient is a step",
+            stacklevel=3,
+        )
 
 
 def _spec(name: str) -> OptimizerSpec:

@@ -21,7 +21,7 @@ def parse(ref: str) -> tuple[str, str]:
     """(owner/repo, file) of `hf:owner/repo[/file]`."""
     match = re.fullmatch(r"hf:([\w.-]+/[\w.-]+)(?:/([\w./-]+))?", ref)
     file = (match and match[2]) or DEFAULT_FILE
-    if match is None or ".." in file.split("/"):
+    if match is None or ".." in ref.removeprefix("hf:").split("/"):
         raise WeightsError(f"{ref!r} is not of the form hf:owner/repo[/file]")
     return match[1], file
 
@@ -58,7 +58,7 @@ def fetch(repo: str, file: str, revision: str | None = None) -> tuple[bytes, str
             if isinstance(cached, str) and not refused:
                 return read_bytes(cached), _commit_of(cached, file)
             raise WeightsError(_reason(error, status)) from error
-    raise AssertionError("unreachable")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _download(hub: Any, repo: str, file: str, revision: str) -> tuple[bytes, str]:

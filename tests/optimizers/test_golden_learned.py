@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from optimizers import weights
 from optimizers.accumulators import Diagonal
@@ -149,7 +150,7 @@ def assert_met(recording: Recording) -> None:
 
     params = {path: jnp.asarray(leaf) for path, leaf in recording.part("params/").items()}
     assert sorted(params) == recording.json["leaf_order"]
-    state = optimizer.init(params)
+    state = jax.jit(optimizer.init)(params)
     for number, loss in enumerate(arrays["loss"]):
         prefix = f"step{number:02d}/"
         found, params, state = step(recording.part(f"{prefix}grads/"), state, params, loss)
@@ -179,6 +180,7 @@ def assert_bytes_met(folder: Path, recording: Recording) -> None:
         assert hashlib.sha256(data).hexdigest() == source["theta_state_sha256"]
 
 
+@pytest.mark.slow
 def test_recordings_are_met(golden, subtests):
     found = list(recordings(golden))
     assert {recording.rule for recording in found} >= {"velo", "mlp-lopt", "mulo"}
@@ -188,6 +190,7 @@ def test_recordings_are_met(golden, subtests):
             assert_bytes_met(golden, recording)
 
 
+@pytest.mark.slow
 def test_recordings_of_released_weights_are_met(golden, released, subtests):
     for recording in recordings(released, without=golden):
         with subtests.test(recording.name):

@@ -25,7 +25,7 @@ NAMES = (
     *("row", "col", "rsqrt_row", "rsqrt_col", "fac_m"),
 )
 DIAGONAL_EPS = 1e-6
-SHAPES = [(), (1,), (9,), (4, 6), (6, 4), (5, 1), (3, 4, 5), (2, 3, 4, 5), (2, 2, 3, 2, 3)]
+SHAPES = [(), (9,), (4, 6), (5, 1), (3, 5, 4), (2, 3, 4, 5)]
 
 
 def make_leaf(shape, seed=0):
@@ -70,8 +70,9 @@ def defined(leaf, mlp):
     return np.moveaxis(x @ weights[4] + weights[5], -1, 0)
 
 
-@pytest.mark.parametrize("hidden", [4, 12], ids=["narrow", "wide"])
-@pytest.mark.parametrize("chunk", [4096, 4], ids=["small leaf", "large leaf"])
+@pytest.mark.parametrize(
+    ("chunk", "hidden"), [(4096, 4), (3, 4), (3, 12)], ids=["small leaf", "narrow", "wide"]
+)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_all_ways_of_computing_equal_the_definition(monkeypatch, shape, chunk, hidden):
     monkeypatch.setattr(per_parameter, "_CHUNK", chunk)

@@ -14,7 +14,7 @@ import pytest
 
 from optimizers import weights
 from optimizers.learned import check_horizon
-from optimizers.velo import VELO, VELO_S, velo
+from optimizers.velo import VELO, VELO_S, factor_of, velo
 
 NUM_STEPS = 20
 RANKS = {"0": (), "1": (3,), "2": (2, 3), "3": (2, 1, 3), "4": (2, 2, 2, 3)}
@@ -24,7 +24,7 @@ SMALL = {"kernel": (2, 3), "bias": (3,)}
 def make_theta(seed=0, **sizes):
     """Random weights, biases included."""
     theta = weights.initial("velo", jax.random.key(seed), **({"H": 8, "P": 4} | sizes))
-    return jax.tree.map(lambda x: x + 0.1 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), theta)
+    return jax.tree.map(lambda x: np.asarray(x) + np.float32(0.1), theta)
 
 
 def tree(seed, shapes=SMALL, dtype=jnp.float32):
@@ -35,7 +35,7 @@ def tree(seed, shapes=SMALL, dtype=jnp.float32):
 def run(optimizer, steps=3, **kind):
     """(parameters, state) after some steps of fixed gradients."""
     params = tree(0, **kind)
-    state = optimizer.init(params)
+    state = jax.jit(optimizer.init)(params)
     update = jax.jit(optimizer.update)
     for i in range(steps):
         updates, state = update(tree(i + 1, **kind), state, params, value=2.0 - i)
@@ -45,7 +45,8 @@ def run(optimizer, steps=3, **kind):
 
 def first_update(optimizer, grads, params, value=1.0):
     """(updates, state) of a first step."""
-    return jax.jit(optimizer.update)(grads, optimizer.init(params), params, value=value)
+    start = jax.jit(optimizer.init)(params)
+    return jax.jit(optimizer.update)(grads, start, params, value=value)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def plain():
 
 def test_missing_arguments_are_named_when_tracing():
     optimizer, params = velo(NUM_STEPS, make_theta()), tree(0)
-    state = optimizer.init(params)
+    state = jax.eval_shape(optimizer.init, params)
     with pytest.raises(ValueError, match="velo needs the parameters"):
         jax.eval_shape(optimizer.update, params, state)
     with pytest.raises(ValueError, match=r"velo needs the loss: .* value=loss"):
@@ -174,15 +175,10 @@ def test_legacy_loss_features_do_not_know_the_horizon():
     np.testing.assert_array_equal(first.means, first.means[0])
 
 
-@pytest.mark.parametrize(("sizes", "factor"), [((512, 256), 100.0), ((64, 32), 1.0)], ids=str)
-def test_factor_on_the_mixed_weights_follows_from_the_size(sizes, factor):
-    theta, params = make_theta(H=sizes[0], P=sizes[1]), {"w": tree(0)["kernel"]}
-    inferred, given, other = (
-        first_update(velo(NUM_STEPS, theta, ff_mult=ff_mult), params, params)[0]["w"]
-        for ff_mult in (None, factor, 2 * factor)
-    )
-    np.testing.assert_array_equal(inferred, given)
-    assert (inferred != other).any()
+@pytest.mark.parametrize(("H", "P", "factor"), [(512, 256, 100.0), (64, 32, 1.0)])
+def test_factor_on_the_mixed_weights_follows_from_their_size(H, P, factor):
+    draw = functools.partial(weights.initial, "velo", H=H, P=P)
+    assert factor_of(jax.eval_shape(draw, jax.random.key(0))) == factor
 
 
 @pytest.mark.parametrize("spec", [VELO, VELO_S], ids=lambda spec: spec.name)
