@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import tyro
 
 from optimizers.weights import WeightsError
-from rl_eval.cli import doctor, listing, train
-from rl_eval.cli.exits import FAILED, USAGE
+from rl_eval.cli import doctor, listing, meta_train, train
+from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
 from rl_eval.settings import SettingsError
 
 _Command = (
     Annotated[train.Train, tyro.conf.subcommand("train")]
+    | Annotated[meta_train.MetaTrain, tyro.conf.subcommand("meta-train")]
     | Annotated[listing.Envs, tyro.conf.subcommand("envs")]
     | Annotated[listing.Optimizers, tyro.conf.subcommand("optimizers")]
     | Annotated[doctor.Doctor, tyro.conf.subcommand("doctor")]
@@ -23,6 +24,7 @@ _Command = (
 
 _RUN: dict[type, Any] = {
     train.Train: train.run,
+    meta_train.MetaTrain: meta_train.run,
     listing.Envs: listing.envs,
     listing.Optimizers: listing.optimizers,
     doctor.Doctor: doctor.run,
@@ -51,10 +53,10 @@ def main(argv: list[str] | None = None) -> None:
         code = FAILED
     except KeyboardInterrupt:
         print("rl-eval: interrupted", file=sys.stderr)
-        code = 128 + signal.SIGINT
+        code = INTERRUPTED
     except Terminated:
         print("rl-eval: terminated", file=sys.stderr)
-        code = 128 + signal.SIGTERM
+        code = TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -1,0 +1,100 @@
+"""`rl-eval meta-train`: make weights of a learned optimizer on one machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from optimizers import metatrain
+from optimizers.metatrain.checkpoint import CheckpointError
+from optimizers.weights import WeightsError
+from rl_eval.cli.exits import DONE, INTERRUPTED
+from rl_eval.settings import SettingsError
+
+PLAIN_ITERATIONS = 100  # between two lines where there is no terminal
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaTrain:
+    """Meta-train a learned optimizer by persistent evolution strategies."""
+
+    out: Path | None = None
+    """Run directory; theta.msgpack in it is what `--set weights=` takes."""
+    resume: Path | None = None
+    """Go on with the run in this directory; its own settings hold."""
+    config: Annotated[metatrain.MetaTrainConfig, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=metatrain.MetaTrainConfig
+    )
+
+
+def run(args: MetaTrain) -> int:
+    """Exit code: 130 where the run was stopped and can be resumed."""
+    if (args.out is None) == (args.resume is None):
+        raise SettingsError(
+            "meta-train needs either --out for a new run or --resume for an old one"
+        )
+    console = Console()
+    folder = args.resume or args.out
+    assert folder is not None
+    try:
+        with _live(console) as show:
+            if args.resume is not None:
+                outcome = metatrain.resume(folder, show)
+            else:
+                outcome = metatrain.train(args.config, folder, show)
+    except WeightsError:
+        raise
+    except (FileExistsError, CheckpointError, ValueError) as error:
+        raise SettingsError(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"{error}: pip install 'rl-eval[metatrain]'") from None
+    if not outcome.finished:
+        console.print(f"stopped at {outcome.iteration:,}: rl-eval meta-train --resume {folder}")
+        return INTERRUPTED
+    console.print(f"{outcome.iteration:,} iterations: {folder / 'theta.msgpack'}")
+    return DONE
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A bar on a terminal, a line now and then elsewhere."""
+    if not console.is_terminal:
+        yield lambda row: _line(console, row)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[facts]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("meta-train", total=None, facts="compiling ...")
+
+        def show(row: Mapping[str, Any]) -> None:
+            if "best" in row:
+                console.print(_metric(row))
+            else:
+                iterations = row["iterations"]
+                bar.update(task, completed=row["iteration"], total=iterations, facts=_facts(row))
+
+        yield show
+
+
+def _facts(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['iteration']:,}/{row['iterations']:,}  meta-loss {row['meta_loss']:.3f}  "
+        f"{row['iterations_per_hour']:,.0f}/h"
+    )
+
+
+def _metric(row: Mapping[str, Any]) -> str:
+    return f"{row['iteration']:,}: loss {row['best']:.4f} at the best single learning rate"
+
+
+def _line(console: Console, row: Mapping[str, Any]) -> None:
+    if "best" in row:
+        console.print(_metric(row), highlight=False)
+    elif row["iteration"] % PLAIN_ITERATIONS == 0 or row["iteration"] == row["iterations"]:
+        console.print(_facts(row), highlight=False)
