@@ -50,6 +50,7 @@ class Rollout:
         self.members = env.num_envs // config.num_envs
         self._decide_jit = jax.jit(self.decide)
         self._outcome_jit = jax.jit(self.outcome)
+        self._finish_jit = jax.jit(self.finish)
 
     def _unfold(self, x: Shaped[Array, "total ..."]) -> Shaped[Array, "member env ..."]:
         return x.reshape(self.members, self.config.num_envs, *x.shape[1:])
@@ -139,7 +140,7 @@ class Rollout:
         step = Step(state.obs, total, flag, flag, state.obs, ~flag, Episode(total, flag))
         record = (decision, self._outcome_jit(state.learner.params, step))
         stacked = jax.tree.map(lambda x: jnp.stack([x] * self.config.num_steps), record)
-        return self.finish(state.learner, state.obs, *stacked)
+        return self._finish_jit(state.learner, state.obs, *stacked)
 
     def hosted(self, state: TrainState) -> tuple[TrainState, Transition]:
         """One rollout stepped from the host, for environments that cannot be traced."""
@@ -152,5 +153,5 @@ class Rollout:
             records.append((decision, self._outcome_jit(state.learner.params, step)))
             obs = step.obs
         stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *records)
-        batch = self.finish(state.learner, obs, *stacked)
+        batch = self._finish_jit(state.learner, obs, *stacked)
         return dataclasses.replace(state, env_state=env_state, obs=obs, episodes=episodes), batch
