@@ -123,7 +123,7 @@ def test_the_rule_is_told_the_length_of_its_unroll() -> None:
     np.testing.assert_array_equal(after.params["x"][..., 0], want)
 
 
-@pytest.mark.parametrize("name", rules.RULES)
+@pytest.mark.parametrize("name", ["celo2", "velo-s"])  # between them: every ingredient
 def test_every_rule_is_perturbed_and_vmapped_over_particles(name: str) -> None:
     init, loss = tasks.mlp_classifier((4, 3, 2))
     pixels = np.random.default_rng(0).integers(256, size=(20, 2, 2), dtype=np.uint8)
