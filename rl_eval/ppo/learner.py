@@ -16,7 +16,7 @@ from rl_eval.ppo.gae import compute_gae
 from rl_eval.ppo.losses import LossTerms, explained_variance
 from rl_eval.ppo.networks import Network
 from rl_eval.ppo.state import NOT_DIVERGED, Hparams, LearnerState
-from rl_eval.ppo.update import Minibatch, run_minibatches
+from rl_eval.ppo.update import Minibatch, Run, run_minibatches
 from rl_eval.prng import Purpose
 from rl_eval.types import Transition
 
@@ -80,29 +80,13 @@ def make_learner(
         return action, jnp.take_along_axis(log_probs, action[:, None], -1)[:, 0], value
 
     def update(state: LearnerState, rollout: Transition) -> tuple[LearnerState, UpdateMetrics]:
+        run = Run(network, build(state.hparams), config, optimizer.needs, num_iterations)
         advantages = compute_gae(rollout, state.hparams.gamma, state.hparams.gae_lambda)
         batch = Minibatch(rollout, advantages, advantages + rollout.value)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
-        shuffle = jax.random.fold_in(
-            jax.random.fold_in(state.key, Purpose.SHUFFLE), state.iteration
-        )
-        step_key = jax.random.fold_in(
-            jax.random.fold_in(state.key, Purpose.OPTIMIZER), state.iteration
-        )
-        orders = jax.vmap(lambda k: jax.random.permutation(k, config.batch_size))(
-            jax.random.split(shuffle, config.update_epochs)
-        )
-        state, steps = run_minibatches(
-            network,
-            build(state.hparams),
-            config,
-            optimizer.needs,
-            num_iterations,
-            state,
-            flat,
-            orders.reshape(-1, config.minibatch_size),
-            step_key,
-        )
+        indices = shuffled(_stream(state, Purpose.SHUFFLE), config)
+        key = _stream(state, Purpose.OPTIMIZER)
+        state, steps = run_minibatches(run, state, flat, indices, key)
         mean = jax.tree.map(jnp.mean, steps)
         metrics = UpdateMetrics(
             mean.losses,
@@ -114,3 +98,18 @@ def make_learner(
         return dataclasses.replace(state, iteration=state.iteration + 1), metrics
 
     return Learner(init, act, update)
+
+
+def shuffled(key: jax.Array, config: PPOConfig) -> Int[Array, "step minibatch"]:
+    """The rows of every minibatch: a fresh permutation an epoch.
+
+    By sorting 32 random bits a row, once. `jax.random.permutation` sorts twice, against ties,
+    which keep their order here and are too few to matter: less than one pair in 8192 rows.
+    """
+    bits = jax.random.bits(key, (config.update_epochs, config.batch_size))
+    return jnp.argsort(bits, axis=-1).reshape(-1, config.minibatch_size)
+
+
+def _stream(state: LearnerState, purpose: Purpose) -> jax.Array:
+    """This iteration's key for a purpose."""
+    return jax.random.fold_in(jax.random.fold_in(state.key, purpose), state.iteration)

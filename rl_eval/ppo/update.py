@@ -19,6 +19,16 @@ from rl_eval.types import Transition
 MAX_PARAM_NORM = 1e6  # no sensible float32 network is beyond this: it counts as divergence
 
 
+class Run(NamedTuple):
+    """What stays the same for a whole run: compiled in, but for the optimizer's traced numbers."""
+
+    network: Network
+    optimizer: optax.GradientTransformationExtraArgs
+    config: PPOConfig
+    needs: frozenset[str]
+    num_iterations: int
+
+
 class Progress(NamedTuple):
     """Where in its run an optimizer is; for rules whose spec needs `progress`."""
 
@@ -75,25 +85,26 @@ def clip_by_global_norm(grads: Any, norm: Float[Array, ""], limit: Float[Array, 
 
 
 def minibatch_gradient(
-    network: Network, config: PPOConfig, params: Any, batch: Minibatch, hparams: Hparams
+    run: Run, params: Any, batch: Minibatch, hparams: Hparams
 ) -> tuple[Any, LossTerms, Any]:
     """Gradient of the loss, its terms, and the layers' outputs (computed only if used)."""
+    norm_adv, clip_vloss = run.config.norm_adv, run.config.clip_vloss
 
     def loss(params: Any) -> tuple[Array, tuple[LossTerms, Any]]:
-        (logits, value), activations = network.apply_recorded(params, batch.step.obs)
+        (logits, value), activations = run.network.apply_recorded(params, batch.step.obs)
         terms = ppo_loss(
             logits,
             value,
             batch.step.action,
             batch.step.log_prob,
             batch.step.value,
-            normalise(batch.advantage, batch.step.valid) if config.norm_adv else batch.advantage,
+            normalise(batch.advantage, batch.step.valid) if norm_adv else batch.advantage,
             batch.target,
             batch.step.valid,
             clip_eps=hparams.clip_eps,
             vf_coef=hparams.vf_coef,
             ent_coef=hparams.ent_coef,
-            clip_vloss=config.clip_vloss,
+            clip_vloss=clip_vloss,
         )
         return terms.total, (terms, activations)
 
@@ -110,13 +121,53 @@ def value_fed(terms: LossTerms, config: PPOConfig, hparams: Hparams) -> Float[Ar
     return terms.total
 
 
+def _needed(run: Run, iteration: Array, count: Array, key: Array, activations: Any) -> Any:
+    """The extra arguments that the optimizer asked for."""
+    epoch, minibatch = jnp.divmod(count, run.config.num_minibatches)
+    sizes = (run.num_iterations, run.config.update_epochs, run.config.num_minibatches)
+    offered = {
+        "progress": Progress(iteration, epoch, minibatch, *sizes),
+        "key": jax.random.fold_in(key, count),
+        "activations": activations,
+    }
+    return {name: offered[name] for name in sorted(run.needs)}
+
+
+def gradient_step(
+    run: Run, state: LearnerState, batch: Minibatch, count: Array, key: Array, stopped: Array
+) -> tuple[LearnerState, StepMetrics]:
+    """The `count`-th step of an iteration, not taken if `stopped` or the member has diverged."""
+    hparams = state.hparams
+    grads, terms, activations = minibatch_gradient(run, state.params, batch, hparams)
+    grad_norm = tree_norm(grads)
+    # Decided before the update, so that the choice fuses into it and costs no pass of its own.
+    sound = jnp.isfinite(terms.total) & jnp.isfinite(grad_norm)
+    wanted = is_alive(state) & ~stopped
+    take = wanted & sound
+    params, opt_state, updates = optimizer_step(
+        run.optimizer,
+        clip_by_global_norm(grads, grad_norm, hparams.max_grad_norm),
+        state.params,
+        state.opt_state,
+        value=value_fed(terms, run.config, hparams),
+        **_needed(run, state.iteration, count, key, activations),
+    )
+    params, opt_state = _select(take, (params, opt_state), (state.params, state.opt_state))
+    metrics = StepMetrics(terms, grad_norm, tree_norm(updates), tree_norm(params))
+    sound &= metrics.param_norm <= MAX_PARAM_NORM  # NaN is not
+    state = dataclasses.replace(
+        state,
+        params=params,
+        opt_state=opt_state,
+        gradient_steps=state.gradient_steps + (take & sound),
+        diverged_at=jnp.where(wanted & ~sound, state.gradient_steps, state.diverged_at),
+    )
+    return state, metrics
+
+
 def run_minibatches(
-    network: Network,
-    optimizer: optax.GradientTransformationExtraArgs,
-    config: PPOConfig,
-    needs: frozenset[str],
-    num_iterations: int,
-    state: LearnerState,
+    run: Run,
+    first: LearnerState,
     batch: Minibatch,
     indices: Int[Array, "step minibatch"],
     key: jax.Array,
@@ -126,59 +177,20 @@ def run_minibatches(
     A step whose loss, gradient or new parameters are not finite (or beyond MAX_PARAM_NORM) is
     the member's last: `diverged_at` is set, and it keeps the parameters it came with, for good.
     """
-    hparams = state.hparams
-    first = state
 
     def step(
         carry: tuple[LearnerState, Array], now: tuple[Array, Array]
     ) -> tuple[tuple[LearnerState, Array], StepMetrics]:
         state, stopped = carry
         count, rows = now
-        epoch, minibatch = count // config.num_minibatches, count % config.num_minibatches
         chosen = jax.tree.map(lambda x: x[rows], batch)
-        grads, terms, activations = minibatch_gradient(
-            network, config, state.params, chosen, hparams
-        )
-        grad_norm = tree_norm(grads)
-        # Decided before the update, so that the choice fuses into it and costs no pass of its own.
-        sound = jnp.isfinite(terms.total) & jnp.isfinite(grad_norm)
-        take = is_alive(state) & sound & ~stopped
-        offered = {
-            "progress": Progress(
-                state.iteration,
-                epoch,
-                minibatch,
-                num_iterations,
-                config.update_epochs,
-                config.num_minibatches,
-            ),
-            "key": jax.random.fold_in(key, count),
-            "activations": activations,
-        }
-        params, opt_state, updates = optimizer_step(
-            optimizer,
-            clip_by_global_norm(grads, grad_norm, hparams.max_grad_norm),
-            state.params,
-            state.opt_state,
-            value=value_fed(terms, config, hparams),
-            **{name: offered[name] for name in sorted(needs)},
-        )
-        new = _select(take, (params, opt_state), (state.params, state.opt_state))
-        metrics = StepMetrics(terms, grad_norm, tree_norm(updates), tree_norm(new[0]))
-        sound &= metrics.param_norm <= MAX_PARAM_NORM  # NaN is not
-        diverges = is_alive(state) & ~stopped & ~sound
-        state = dataclasses.replace(
-            state,
-            params=new[0],
-            opt_state=new[1],
-            gradient_steps=state.gradient_steps + (take & sound),
-            diverged_at=jnp.where(diverges, state.gradient_steps, state.diverged_at),
-        )
-        ends_epoch = minibatch == config.num_minibatches - 1
-        return (state, stopped | (ends_epoch & (terms.approx_kl > hparams.target_kl))), metrics
+        state, metrics = gradient_step(run, state, chosen, count, key, stopped)
+        ends_epoch = (count + 1) % run.config.num_minibatches == 0
+        too_far = metrics.losses.approx_kl > first.hparams.target_kl
+        return (state, stopped | (ends_epoch & too_far)), metrics
 
     counts = jnp.arange(indices.shape[0])
-    (state, _), metrics = jax.lax.scan(step, (state, jnp.bool_(False)), (counts, indices))
+    (state, _), metrics = jax.lax.scan(step, (first, jnp.bool_(False)), (counts, indices))
     params, opt_state = _select(
         is_alive(state), (state.params, state.opt_state), (first.params, first.opt_state)
     )

@@ -18,7 +18,7 @@ from rl_eval.ppo.gae import compute_gae
 from rl_eval.ppo.learner import Optimizer, make_learner
 from rl_eval.ppo.networks import make_network
 from rl_eval.ppo.state import traced
-from rl_eval.ppo.update import Minibatch, run_minibatches
+from rl_eval.ppo.update import Minibatch, Run, run_minibatches
 from rl_eval.types import Transition
 
 RECORDINGS = sorted(GOLDEN.glob("ppo_*.npz"))
@@ -88,7 +88,7 @@ def replay(path: Path) -> SimpleNamespace:
     rows = jnp.asarray(order.reshape(-1, config.minibatch_size), jnp.int32)
     state, steps = jax.jit(
         lambda s: run_minibatches(
-            network, adam, config, frozenset(), 1, s, flat, rows, jax.random.key(0)
+            Run(network, adam, config, frozenset(), 1), s, flat, rows, jax.random.key(0)
         )
     )(state)
     return SimpleNamespace(npz=npz, advantages=advantages, flat=flat, state=state, steps=steps)

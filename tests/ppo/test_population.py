@@ -9,6 +9,7 @@ import optax
 import pytest
 from ppo.runs import PPO, adam, hparams_of, run, smaller, start
 
+from rl_eval.ppo.learner import shuffled
 from rl_eval.ppo.state import NOT_DIVERGED
 
 
@@ -191,3 +192,10 @@ def test_the_loss_fed_to_the_optimizer_is_the_configured_one(fed):
     size = sum(leaf[0].size for leaf in jax.tree.leaves(state.learner.params))
     told = float(rows.update.update_norm[0, 0]) / np.sqrt(size)
     np.testing.assert_allclose(told, abs(expected), rtol=1e-4)
+
+
+def test_every_epoch_visits_every_row_once_in_an_order_of_its_own():
+    rows = shuffled(jax.random.key(3), PPO).reshape(PPO.update_epochs, -1)
+    for order in rows:
+        np.testing.assert_array_equal(np.sort(order), np.arange(PPO.batch_size))
+    assert (rows[0] != rows[1]).mean() > 0.9
