@@ -14,6 +14,7 @@ Activation = Literal["tanh", "relu"]
 Torso = Literal["mlp", "minatar-cnn", "nature-cnn"]
 ValueFed = Literal["total", "value", "policy+value"]
 EnvPath = Literal["auto", "xla", "host"]
+Policy = Literal["stochastic", "greedy"]
 Setting = bool | int | float | str | None
 
 
@@ -111,6 +112,25 @@ class EnvConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """Whole games in environments and with keys of their own, apart from training."""
+
+    __pydantic_config__ = STRICT
+
+    every: int | None = None
+    """Env steps between two evaluations, the last after the last iteration; null: none at all."""
+    episodes: int = 128
+    """Games per evaluation and seed: the same number in every environment."""
+    policy: Policy = "stochastic"
+
+    def __post_init__(self) -> None:
+        for name in ("every", "episodes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """A registered name or `module:attribute`, and every hyperparameter it has."""
 
@@ -133,9 +153,12 @@ class RunConfig:
     network: NetworkConfig
     ppo: PPOConfig
     hparams: PPOHparams
+    evaluation: EvaluationConfig = EvaluationConfig()
     seeds: tuple[int, ...] = (0,)
     log_every: int = 1
     """Iterations per line of metrics."""
+    diverged_score: float | None = None
+    """What a diverged seed scores; null: the random policy's score, where one is published."""
 
     def __post_init__(self) -> None:
         if self.num_iterations < 1:

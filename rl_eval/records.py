@@ -50,6 +50,31 @@ class MetricsRow:
     episodes: int
 
 
+@dataclasses.dataclass(frozen=True)
+class EvalRow:
+    """One line of eval.jsonl: whole games played by the parameters of that moment.
+
+    Units as in `MetricsRow`; lengths are agent steps, returns unclipped. `diverged`: no game was
+    played, and every return is the stated score of divergence.
+    """
+
+    iteration: int
+    env_steps: int
+    frames: int | None
+    gradient_steps: int
+    wall_s: float
+    policy: str
+    diverged: bool
+    episodes: int
+    return_mean: float | None
+    return_std: float | None
+    return_min: float | None
+    return_max: float | None
+    length_mean: float | None
+    returns: list[float]
+    lengths: list[int]
+
+
 class RunDirectory:
     """Writes config.json, metrics.jsonl and status.json of one run."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from optimizers import registry
 from optimizers.spec import OptimizerSpec
-from rl_eval.config import NetworkConfig, PPOConfig, PPOHparams, RunConfig
+from rl_eval.config import EvaluationConfig, NetworkConfig, PPOConfig, PPOHparams, RunConfig
 from rl_eval.defaults import defaults_for
 from rl_eval.envs.protocols import AtariOptions, protocol
 from rl_eval.envs.registry import env_family
@@ -21,9 +21,10 @@ _SECTIONS: dict[str, Any] = {
     "ppo": PPOConfig,
     "hparams": PPOHparams,
     "network": NetworkConfig,
+    "evaluation": EvaluationConfig,
     "env.atari": AtariOptions,
 }
-_TOP_LEVEL = ("total_timesteps", "log_every")
+_TOP_LEVEL = ("total_timesteps", "log_every", "diverged_score")
 
 
 def resolve(
@@ -98,6 +99,7 @@ def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
         "network": dataclasses.asdict(defaults.network),
         "ppo": dataclasses.asdict(defaults.ppo),
         "hparams": dataclasses.asdict(defaults.hparams),
+        "evaluation": dataclasses.asdict(defaults.evaluation),
         "seeds": [0],
     }
 
