@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from rl_eval.envs.episode_stats import Games
 from rl_eval.ppo.learner import Learner, UpdateMetrics
 from rl_eval.ppo.networks import Network
 from rl_eval.ppo.rollout import Rollout
-from rl_eval.ppo.state import Hparams, TrainState
+from rl_eval.ppo.state import Hparams, LearnerState, TrainState
 from rl_eval.types import Environment, Transition
 
 
@@ -42,6 +42,23 @@ class Population(NamedTuple):
     warm_up: Callable[[TrainState], TrainState]
 
 
+def over_members(
+    update: Callable[[LearnerState, Transition], Any], members: int
+) -> Callable[[LearnerState, Transition], Any]:
+    """`update` for learners [member, ...] and rollouts [time, member, ...].
+
+    A member alone goes without the axis, at which XLA would fuse less.
+    """
+    if members > 1:
+        return jax.vmap(update, in_axes=(0, 1))
+
+    def alone(learner: LearnerState, batch: Transition) -> Any:
+        one = jax.tree.map(lambda x: x[0], learner), jax.tree.map(lambda x: x[:, 0], batch)
+        return jax.tree.map(lambda x: x[None], update(*one))
+
+    return alone
+
+
 def make_population(
     env: Environment, network: Network, learner: Learner, config: PPOConfig, max_chunk: int
 ) -> Population:
@@ -60,7 +77,7 @@ def make_population(
         )
 
     def update(state: TrainState, batch: Transition) -> tuple[TrainState, IterationMetrics]:
-        new, metrics = jax.vmap(learner.update, in_axes=(0, 1))(state.learner, batch)
+        new, metrics = over_members(learner.update, members)(state.learner, batch)
         games = episode_stats.summarize(state.episodes, members)
         row = IterationMetrics(metrics, games, new.gradient_steps, new.diverged_at)
         episodes = episode_stats.clear(state.episodes)
