@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rl_eval.config import EvaluationConfig, NetworkConfig, PPOConfig, PPOHparams, Setting
+from rl_eval.config import NetworkConfig, PPOConfig, PPOHparams, Setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Defaults:
     ppo: PPOConfig
     hparams: PPOHparams
     adam: Mapping[str, Setting]
-    evaluation: EvaluationConfig = EvaluationConfig()
+    eval_episodes: int = 128
 
 
 # CleanRL ppo_atari_envpool.py (docs/rl-algorithms/ppo.md): 10M agent steps = 40M frames. Value
@@ -29,7 +29,7 @@ ATARI = Defaults(
     ppo=PPOConfig(num_envs=8, num_steps=128, update_epochs=4, num_minibatches=4),
     hparams=PPOHparams(clip_eps=0.1),
     adam=MappingProxyType({"learning_rate": 2.5e-4, "eps": 1e-5, "schedule": "linear"}),
-    evaluation=EvaluationConfig(episodes=32),
+    eval_episodes=32,
 )
 
 # PureJaxRL examples/brax_minatar.ipynb; rollout and epochs as in gymnax-blines agents/*/ppo.yaml.

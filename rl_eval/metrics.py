@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from rl_eval.config import RunConfig
@@ -49,6 +52,15 @@ class MemberMetrics:
             if last or self._iteration % self.config.log_every == 0:
                 self._write(begun_s + (ended_s - begun_s) * (i + 1) / n)
 
+    def saved(self) -> dict[str, Any]:
+        """What a resumed run must know, as plain data."""
+        return {name: getattr(self, name) for name in _SAVED}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what `saved` returned. Raises KeyError for foreign data."""
+        for name in _SAVED:
+            setattr(self, name, saved[name])
+
     def final_return(self) -> float | None:
         """Mean full-game return over the last tenth of training; None if no game ended in it."""
         total, games = self._final
@@ -87,6 +99,17 @@ class MemberMetrics:
             self.latest_return = row.episode_return_mean
         self.directory.append(row)
 
+
+_SAVED = (
+    "diverged_at",
+    "gradient_steps",
+    "latest_return",
+    "latest_loss",
+    "_iteration",
+    "_pending",
+    "_written",
+    "_final",
+)
 
 _MEANS = (
     "loss",

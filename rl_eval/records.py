@@ -10,12 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from rl_eval import lock
+
 SCHEMA = 1
+METRICS, EVALUATIONS, RESUMES = "metrics.jsonl", "eval.jsonl", "resumes.jsonl"
 Status = Literal["running", "completed", "diverged", "failed"]
 
 
 class RunExistsError(FileExistsError):
     """The directory already holds a run; runs are never overwritten silently."""
+
+
+class RecordError(ValueError):
+    """A record that cannot be read; the message names the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,28 +83,53 @@ class EvalRow:
 
 
 class RunDirectory:
-    """Writes config.json, metrics.jsonl and status.json of one run."""
+    """Writes the files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.checkpoints = path / "checkpoints"
 
     def create(self, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-        """Make the directory and write what the run is.
+        """Write what the run is, into a directory that holds no other.
 
         Raises:
             RunExistsError: there is something in it already.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.taken():
             raise RunExistsError(str(self.path))
         self.path.mkdir(parents=True, exist_ok=True)
         document = {"schema": SCHEMA, "provenance": provenance, "config": config}
         write_json(self.path / "config.json", document)
         self.set_status("running")
 
-    def append(self, row: MetricsRow) -> None:
+    def taken(self) -> bool:
+        """Whether anything but a lock is there."""
+        if not self.path.exists():
+            return False
+        return not self.path.is_dir() or any(lock.NAME not in p.name for p in self.path.iterdir())
+
+    def append(self, row: MetricsRow | EvalRow) -> None:
         """Add one line; a killed writer leaves at most one torn last line."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        name = METRICS if isinstance(row, MetricsRow) else EVALUATIONS
+        with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(dataclasses.asdict(row), allow_nan=False) + "\n")
+
+    def rewind(self, iteration: int) -> None:
+        """Drop the lines of later iterations, and a torn one."""
+        for file in (self.path / METRICS, self.path / EVALUATIONS):
+            if file.is_file():
+                kept = [row for row in read_lines(file)[0] if row["iteration"] <= iteration]
+                _write_whole(file, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def resumed(self, note: Mapping[str, Any]) -> None:
+        """Record that, when and how the run was gone on with."""
+        with (self.path / RESUMES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(note, allow_nan=False) + "\n")
+
+    def times_resumed(self) -> int:
+        """How often the run was gone on with so far."""
+        file = self.path / RESUMES
+        return len(file.read_bytes().splitlines()) if file.is_file() else 0
 
     def set_status(self, status: Status, reason: str | None = None, **facts: Any) -> None:
         """Replace status.json; `time` is seconds since the epoch and serves as a heartbeat."""
@@ -105,8 +137,34 @@ class RunDirectory:
         write_json(self.path / "status.json", {**document, **facts})
 
 
+def read_lines(file: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The lines of a .jsonl file, and whether a torn last one was dropped.
+
+    Raises:
+        RecordError: a line that is not the last is damaged.
+    """
+    rows = []
+    lines = file.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line) if number < len(lines) else None
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        elif number < len(lines) - 1:
+            raise RecordError(f"{file}: line {number} is damaged")
+        elif line:
+            return rows, True
+    return rows, False
+
+
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
+    _write_whole(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -1,36 +1,46 @@
-"""The host loop: chunks of iterations, divergence, records, progress."""
+"""A run from its configuration to its end: a new one, or one gone on with."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rl_eval.config import RunConfig, to_dict
+from rl_eval import checkpoint
+from rl_eval.checkpoint import Checkpoint, CheckpointError
+from rl_eval.config import RunConfig, config_id, to_dict
 from rl_eval.envs.registry import make_env
-from rl_eval.metrics import MemberMetrics
+from rl_eval.envs.scores import random_score
+from rl_eval.evaluate import make_evaluator
+from rl_eval.lock import locked
+from rl_eval.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
+from rl_eval.member import STATE, Member
 from rl_eval.ppo.learner import Optimizer, make_learner
-from rl_eval.ppo.networks import make_network
+from rl_eval.ppo.members import join_members, take_member
+from rl_eval.ppo.networks import Network, make_network
 from rl_eval.ppo.population import Population, make_population
 from rl_eval.ppo.state import TrainState, traced
 from rl_eval.provenance import provenance
+from rl_eval.reading import Recorded
 from rl_eval.records import RunDirectory, RunExistsError, Status
 from rl_eval.settings import SettingsError
+from rl_eval.stop import Terminated, graceful
 from rl_eval.types import Environment
-
-MAX_CHUNK = 64  # iterations between two looks of the host; a shorter chunk does not recompile
-CHUNK_SECONDS = 1.0  # so that Ctrl-C is heard and the display lives
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How one seed's run ended. `final_return`: mean full-game return of the last 10 %."""
+    """How one seed's run ended.
+
+    `final_return`: mean full-game return of the last 10 % of training; `eval_return`: that of the
+    last evaluation. For a diverged seed both are the stated score of divergence.
+    """
 
     run_dir: str
     status: Status
@@ -38,21 +48,31 @@ class Result:
     env_steps: int
     gradient_steps: int
     final_return: float | None
+    eval_return: float | None
     sps: float
     compile_s: float
     diverged_at: int | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """What a display may show after a chunk. Returns and losses are means over members."""
+class Options:
+    """What does not change a run's numbers.
 
-    env_steps: int
-    total_env_steps: int
-    sps: float
-    episode_return: float | None
-    loss: float | None
-    eta_s: float
+    checkpoint_s: seconds between checkpoints; None: as often as costs little.
+    notify: told, in a sentence, what a user should know.
+    """
+
+    checkpoint_s: float | None = None
+    show: Callable[[Progress], None] = lambda progress: None
+    notify: Callable[[str], None] = lambda message: None
+
+
+class Built(NamedTuple):
+    """The compiled parts that a configuration describes."""
+
+    env: Environment
+    network: Network
+    population: Population
 
 
 def run_directories(config: RunConfig, out: Path) -> list[Path]:
@@ -62,22 +82,26 @@ def run_directories(config: RunConfig, out: Path) -> list[Path]:
     return [out / f"seed-{seed}" for seed in config.seeds]
 
 
-def build(config: RunConfig, optimizer: Optimizer) -> tuple[Environment, Population]:
-    """The environment pool and the population that a configuration describes.
+def build(config: RunConfig, optimizer: Optimizer, resumed: int = 0) -> Built:
+    """Environment pool, network and population; `resumed`: how often the run was so far.
 
     Raises:
-        ValueError: the parts do not fit together.
+        SettingsError: the parts do not fit together.
     """
-    env = make_env(
-        config.env.id,
-        num_envs=config.ppo.num_envs,
-        seeds=config.seeds,
-        path=config.env.path,
-        atari=config.env.atari,
-    )
-    network = make_network(config.network, env.observation, env.num_actions)
+    try:
+        env = make_env(
+            config.env.id,
+            num_envs=config.ppo.num_envs,
+            seeds=config.seeds,
+            path=config.env.path,
+            atari=config.env.atari,
+            index=resumed,
+        )
+        network = make_network(config.network, env.observation, env.num_actions)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     learner = make_learner(network, optimizer, config.ppo, config.num_iterations)
-    return env, make_population(env, network, learner, config.ppo, MAX_CHUNK)
+    return Built(env, network, make_population(env, network, learner, config.ppo, MAX_CHUNK))
 
 
 def start(config: RunConfig, population: Population, numbers: dict[str, float]) -> TrainState:
@@ -94,7 +118,7 @@ def train(
     numbers: dict[str, float],
     out: Path,
     facts: Mapping[str, Any],
-    show: Callable[[Progress], None] = lambda progress: None,
+    options: Options = Options(),
 ) -> list[Result]:
     """Train every seed of `config` as one population and record each in its own directory.
 
@@ -103,97 +127,193 @@ def train(
     Raises:
         RunExistsError: a directory is taken; nothing is written then.
         SettingsError: the parts of the configuration do not fit together; likewise.
+        LockedError: another process is at work there.
+        CheckpointError: the disk refuses a checkpoint.
     """
     directories = [RunDirectory(path) for path in run_directories(config, out)]
-    for taken in (d.path for d in directories if d.path.exists() and any(d.path.iterdir())):
-        raise RunExistsError(str(taken))
-    try:
-        env, population = build(config, optimizer)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-    path = {"env_path": env.path, "env_path_reason": env.path_reason}
-    facts = {**provenance(), **path, **facts}
-    for directory, seed in zip(directories, config.seeds, strict=True):
-        directory.create(to_dict(dataclasses.replace(config, seeds=(seed,))), facts)
-    try:
-        return _train(config, population, start(config, population, numbers), directories, show)
-    except BaseException as error:
-        reason = f"{type(error).__name__}: {error}".strip(": ")
-        for directory in directories:
-            directory.set_status("failed", reason)
-        raise
+    for directory in directories:
+        if directory.taken():
+            raise RunExistsError(str(directory.path))
+    built = build(config, optimizer)
+    path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
+    facts = {**provenance(), "population": list(config.seeds), **path, **facts}
+    with _held(directories, options.notify):
+        for directory, one in zip(directories, _alone(config), strict=True):
+            directory.create(to_dict(one), facts)
+        session = _session(config, built, optimizer, directories, options)
+        return _run(session, start(config, built.population, numbers), Clock())
 
 
-def _train(
+def resume(
     config: RunConfig,
-    population: Population,
-    state: TrainState,
-    directories: list[RunDirectory],
-    show: Callable[[Progress], None],
+    optimizer: Optimizer,
+    numbers: dict[str, float],
+    out: Path,
+    options: Options = Options(),
 ) -> list[Result]:
-    begun = time.perf_counter()
-    state = jax.block_until_ready(population.warm_up(state))
-    compile_s = time.perf_counter() - begun
-    members = [MemberMetrics(config, i, directory) for i, directory in enumerate(directories)]
-    done, wall_s, chunk = 0, 0.0, 1
-    while done < config.num_iterations and not all(m.diverged for m in members):
-        n = min(chunk, config.num_iterations - done)
-        begun = time.perf_counter()
-        state, rows = population.run(state, n)
-        rows = jax.tree.map(np.asarray, rows)
-        seconds = time.perf_counter() - begun
-        for member in members:
-            member.add(rows, n, wall_s, wall_s + seconds)
-        done, wall_s = done + n, wall_s + seconds
-        chunk = int(np.clip(n * CHUNK_SECONDS / seconds, 1, min(2 * n, MAX_CHUNK)))
-        show(_progress(config, members, done, wall_s))
-    return [
-        _finish(config, member, compile_s, wall_s, done, seed)
-        for member, seed in zip(members, config.seeds, strict=True)
-    ]
+    """Go on with a run to its planned end, from the newest checkpoint that all its seeds have.
+
+    JAX environments go on exactly. Simulators that cannot be saved start new games, from seeds
+    derived of (seed, how often the run was resumed); all else is exact.
+
+    Raises:
+        CheckpointError: no checkpoint can be used; each is named with the reason.
+        LockedError: another process is at work there.
+    """
+    directories = [RunDirectory(path) for path in run_directories(config, out)]
+    with _held(directories, options.notify):
+        found = _newest(directories, config, options.notify)
+        times = 1 + max(directory.times_resumed() for directory in directories)
+        built = build(config, optimizer, times)
+        session = _session(config, built, optimizer, directories, options)
+        state, clock = start(config, built.population, numbers), Clock()
+        if found:
+            state = _filled(state, found, built.env.rewindable)
+            clock = Clock(found[0].iteration, found[0].facts["wall_s"])
+        games = "went on" if built.env.rewindable else f"new, from (seed, {times})"
+        note = {"iteration": clock.done, "time": time.time(), "games": games, **provenance()}
+        for i, member in enumerate(session.members):
+            if found:
+                member.restore(found[i])
+            member.directory.rewind(clock.done)
+            member.directory.resumed(note)
+        options.notify(f"going on from iteration {clock.done:,} of {config.num_iterations:,}")
+        return _run(session, state, clock)
 
 
-def _progress(
-    config: RunConfig, members: list[MemberMetrics], done: int, wall_s: float
-) -> Progress:
-    def mean(values: list[float | None]) -> float | None:
-        present = [v for v in values if v is not None]
-        return float(np.mean(present)) if present else None
+def recorded_results(runs: Sequence[Recorded]) -> list[Result] | None:
+    """How runs ended; None unless all of them have."""
+    names = [field.name for field in dataclasses.fields(Result)]
+    ended = []
+    for run in runs:
+        status = run.status or {}
+        if status.get("status") not in ("completed", "diverged") or not set(names) <= set(status):
+            return None
+        ended.append(Result(**{name: status[name] for name in names}))
+    return ended
 
-    steps = done * config.ppo.batch_size
-    return Progress(
-        env_steps=steps,
-        total_env_steps=config.num_iterations * config.ppo.batch_size,
-        sps=steps * len(members) / wall_s,
-        episode_return=mean([m.latest_return for m in members]),
-        loss=mean([m.latest_loss for m in members]),
-        eta_s=wall_s / done * (config.num_iterations - done),
+
+def _alone(config: RunConfig) -> list[RunConfig]:
+    """The configuration of each seed."""
+    return [dataclasses.replace(config, seeds=(seed,)) for seed in config.seeds]
+
+
+@contextmanager
+def _held(directories: Sequence[RunDirectory], notify: Callable[[str], None]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for directory in directories:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            taken_over = stack.enter_context(locked(directory.path))
+            if taken_over:
+                notify(f"{directory.path}: took over the lock of {taken_over}, which is gone")
+        yield
+
+
+def _session(
+    config: RunConfig,
+    built: Built,
+    optimizer: Optimizer,
+    directories: Sequence[RunDirectory],
+    options: Options,
+) -> Session:
+    floor = config.diverged_score
+    if floor is None:
+        floor = random_score(config.env.id)
+    evaluator = None
+    if config.evaluation.every is not None:
+        evaluator = make_evaluator(config, built.network)
+    special = optimizer.eval_params
+    return Session(
+        config=config,
+        population=built.population,
+        members=[
+            Member(one, i, directory, floor)
+            for i, (one, directory) in enumerate(zip(_alone(config), directories, strict=True))
+        ],
+        evaluator=evaluator,
+        eval_params=jax.jit(jax.vmap(special)) if special else None,
+        rewindable=built.env.rewindable,
+        checkpoint_s=options.checkpoint_s,
+        show=options.show,
     )
 
 
-def _finish(
-    config: RunConfig,
-    member: MemberMetrics,
-    compile_s: float,
-    wall_s: float,
-    iterations: int,
-    seed: int,
-) -> Result:
-    status: Status = "diverged" if member.diverged else "completed"
-    env_steps = iterations * config.ppo.batch_size
+def _run(session: Session, state: TrainState, clock: Clock) -> list[Result]:
+    def close(status: Status, reason: str) -> None:
+        for member in session.members:
+            with suppress(OSError):  # the disk may be what failed
+                member.directory.set_status(status, reason)
+
+    interrupted = "interrupted; `rl-eval train --resume` goes on"
+    try:
+        with graceful(lambda: close("failed", interrupted)) as stop:
+            begun = time.perf_counter()
+            state = jax.block_until_ready(session.population.warm_up(state))
+            compile_s = time.perf_counter() - begun
+            stop.check()
+            evaluate_if_due(session, state, clock)  # a run may have been killed just before it
+            state = go(session, state, clock, stop)
+            save(session, state, clock)
+    except (KeyboardInterrupt, Terminated):
+        close("failed", interrupted)
+        raise
+    except BaseException as error:
+        close("failed", f"{type(error).__name__}: {error}".strip(": "))
+        raise
+    return [_finish(session, member, compile_s, clock) for member in session.members]
+
+
+def _newest(
+    directories: Sequence[RunDirectory], config: RunConfig, notify: Callable[[str], None]
+) -> list[Checkpoint]:
+    """The newest checkpoint that every seed has whole; empty if none was written yet."""
+    there = [set(checkpoint.iterations(d.checkpoints)) for d in directories]
+    problem = None
+    for iteration in sorted(set.intersection(*there), reverse=True):
+        try:
+            return [
+                checkpoint.load(d.checkpoints, iteration, config_id(one))
+                for d, one in zip(directories, _alone(config), strict=True)
+            ]
+        except CheckpointError as error:
+            problem = error
+            notify(str(error))
+    if problem is not None:
+        raise CheckpointError(f"no usable checkpoint is left: {problem}")
+    return []
+
+
+def _filled(state: TrainState, found: Sequence[Checkpoint], rewindable: bool) -> TrainState:
+    """`state` with what the checkpoints hold; games that cannot be saved stay new."""
+    members = []
+    for i, saved in enumerate(found):
+        fresh = take_member(state, i, len(found))
+        if rewindable:
+            members.append(checkpoint.fill(fresh, saved, f"['{STATE}']"))
+        else:
+            learner = checkpoint.fill(fresh.learner, saved, f"['{STATE}'].learner")
+            members.append(dataclasses.replace(fresh, learner=learner))
+    return join_members(members)
+
+
+def _finish(session: Session, member: Member, compile_s: float, clock: Clock) -> Result:
+    metrics, config = member.metrics, session.config
+    status: Status = "diverged" if metrics.diverged else "completed"
+    env_steps = clock.done * config.ppo.batch_size
     result = Result(
         run_dir=str(member.directory.path),
         status=status,
-        seed=seed,
+        seed=member.config.seeds[0],
         env_steps=env_steps,
-        gradient_steps=member.gradient_steps,
-        final_return=member.final_return(),
-        sps=env_steps * len(config.seeds) / wall_s,
+        gradient_steps=metrics.gradient_steps,
+        final_return=member.floor if metrics.diverged else metrics.final_return(),
+        eval_return=member.floor if metrics.diverged else member.eval_return,
+        sps=env_steps * len(config.seeds) / clock.wall_s,
         compile_s=compile_s,
-        diverged_at=member.diverged_at if member.diverged else None,
+        diverged_at=metrics.diverged_at if metrics.diverged else None,
     )
-    reason = f"non-finite or runaway at gradient step {member.diverged_at}"
+    reason = f"non-finite or runaway at gradient step {metrics.diverged_at}"
     facts = dataclasses.asdict(result)
     del facts["status"]
-    member.directory.set_status(status, reason if member.diverged else None, **facts)
+    member.directory.set_status(status, reason if metrics.diverged else None, **facts)
     return result

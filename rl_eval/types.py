@@ -50,7 +50,8 @@ class Environment(Protocol):
     from the host with numpy arrays. `reset` is always called from the host: a simulator cannot be
     reset inside a compiled function. `path` ("xla" or "host") and `path_reason` tell people.
     `resets_in_step` says that a finished episode is reset within the step that ends it, so `obs`
-    may differ from `next_obs`.
+    may differ from `next_obs`. `rewindable`: the state that `step` returns is all there is, so that
+    a saved one goes on exactly; other simulators start new games when a run is resumed.
     """
 
     env_id: str
@@ -59,6 +60,7 @@ class Environment(Protocol):
     observation: jax.ShapeDtypeStruct  # of one environment
     jittable: bool
     resets_in_step: bool
+    rewindable: bool
     path: str
     path_reason: str
 

@@ -99,7 +99,7 @@ def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
         "network": dataclasses.asdict(defaults.network),
         "ppo": dataclasses.asdict(defaults.ppo),
         "hparams": dataclasses.asdict(defaults.hparams),
-        "evaluation": dataclasses.asdict(defaults.evaluation),
+        "evaluation": {"episodes": defaults.eval_episodes},
         "seeds": [0],
     }
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from rl_eval.runner import Progress as RunProgress
+from rl_eval.loop import Progress as RunProgress
 
 PLAIN_SECONDS = 10.0  # between two plain lines
 

@@ -10,9 +10,13 @@ from typing import Annotated, Any
 import tyro
 
 from optimizers.weights import WeightsError
+from rl_eval.checkpoint import CheckpointError
 from rl_eval.cli import doctor, listing, meta_train, train
 from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
+from rl_eval.lock import LockedError
+from rl_eval.records import RecordError
 from rl_eval.settings import SettingsError
+from rl_eval.stop import Terminated
 
 _Command = (
     Annotated[train.Train, tyro.conf.subcommand("train")]
@@ -31,10 +35,6 @@ _RUN: dict[type, Any] = {
 }
 
 
-class Terminated(BaseException):
-    """SIGTERM, raised where the main thread stands so that a run can close its records."""
-
-
 def _terminate(signum: int, frame: object) -> None:
     raise Terminated
 
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     except SettingsError as error:
         print(f"rl-eval: {error}", file=sys.stderr)
         code = USAGE
-    except WeightsError as error:
+    except (WeightsError, CheckpointError, LockedError, RecordError) as error:
         print(f"rl-eval: {error}", file=sys.stderr)
         code = FAILED
     except KeyboardInterrupt:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
-from optimizers import weights
+from optimizers import registry, weights
 from optimizers.spec import OptimizerSpec
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.display import live
-from rl_eval.cli.exits import DIVERGED, DONE
+from rl_eval.cli.outcome import report
 from rl_eval.config import RunConfig, config_id
+from rl_eval.lock import LockedError, holder
+from rl_eval.reading import read_population
 from rl_eval.records import RunExistsError
 from rl_eval.settings import SettingsError
 
@@ -46,6 +47,14 @@ class Train:
     """How envpool is stepped: inside the jitted rollout or from the host."""
     out: Path | None = None
     """Run directory. Default runs/<env>-<optimizer>-<id>."""
+    resume: Path | None = None
+    """Go on with the run in this directory, to its planned end."""
+    eval_every: float | None = None
+    """Env steps between evaluations on whole games. Default: none."""
+    eval_episodes: int | None = None
+    """Games per evaluation. Default 128, on Atari 32."""
+    checkpoint_seconds: float | None = None
+    """Default: as often as takes 2 % of the time."""
     overwrite: bool = False
     """Delete the run that is in the way."""
     json: bool = False
@@ -54,30 +63,73 @@ class Train:
 
 def run(args: Train) -> int:
     """Exit code of the command."""
+    console = Console(stderr=args.json)
+    if args.resume is not None:
+        return _resume(args, args.resume, console)
     config, spec = configure(args)
     out = args.out or Path("runs") / default_name(config)
     from rl_eval import runner  # jax starts here, after all that can be wrong was checked
 
     if args.overwrite:
         _remove(out, config)
-    console = Console(stderr=args.json)
     static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
     facts = {
         "rerun": rerun_command(out, config),
         "weights": weights_used(spec, config.optimizer.hyperparameters),
     }
-    title = f"{config.env.id} {config.optimizer.name}"
-    with live(console, title) as show:
+    with _options(args, config, console) as options:
         try:
-            results = runner.train(config, handle(spec, static), numbers, out, facts, show)
+            results = runner.train(config, handle(spec, static), numbers, out, facts, options)
         except RunExistsError as error:
             raise SettingsError(
-                f"{error} holds a run already: give another --out, or --overwrite to replace it"
+                f"{error} holds a run already: `rl-eval train --resume {out}` goes on with it; "
+                "give another --out for a new one, or --overwrite to replace it"
             ) from None
-    _table(console, config, results)
-    if args.json:
-        print(json.dumps(summary(config, out, results), allow_nan=False))
-    return DIVERGED if any(r.status == "diverged" for r in results) else DONE
+    return report(console, config, out, results, as_json=args.json)
+
+
+def _resume(args: Train, out: Path, console: Console) -> int:
+    """Go on with a run, or say how it ended if it has."""
+    allowed = {"resume", "json", "checkpoint_seconds", "log"}
+    for field in dataclasses.fields(Train):
+        if field.name not in allowed and getattr(args, field.name) != field.default:
+            flag = "--" + field.name.replace("_", "-")
+            raise SettingsError(f"{flag} cannot go with --resume: a run keeps its configuration")
+    runs = read_population(out)
+    config = dataclasses.replace(runs[0].config, seeds=tuple(run.config.seeds[0] for run in runs))
+    try:
+        spec = registry.get(config.optimizer.name)
+        settings = spec.resolve(config.optimizer.hyperparameters)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    used, recorded = weights_used(spec, settings), runs[0].provenance.get("weights")
+    if used and recorded and used["sha256"] != recorded["sha256"]:
+        raise SettingsError(
+            f"{out}: began with weights of sha256 {recorded['sha256']}, but {used['source']} "
+            f"has {used['sha256']} now"
+        )
+    from rl_eval import runner
+
+    static, numbers = spec.split(settings)
+    results = runner.recorded_results(runs)
+    if results is None:
+        with _options(args, config, console) as options:
+            results = runner.resume(config, handle(spec, static), numbers, out, options)
+    else:
+        console.print(f"{out} has ended; there is nothing left to do", highlight=False)
+    return report(console, config, out, results, as_json=args.json)
+
+
+@contextmanager
+def _options(args: Train, config: RunConfig, console: Console) -> Iterator[Any]:
+    """What the runner is told beside the configuration, with a live display."""
+    from rl_eval.runner import Options
+
+    def notify(message: str) -> None:
+        console.print(message, highlight=False, soft_wrap=True)
+
+    with live(console, f"{config.env.id} {config.optimizer.name}") as show:
+        yield Options(args.checkpoint_seconds, show, notify)
 
 
 def configure(args: Train) -> tuple[RunConfig, OptimizerSpec]:
@@ -89,6 +141,8 @@ def configure(args: Train) -> tuple[RunConfig, OptimizerSpec]:
         flags["seeds"] = parse_seeds(args.seeds)
     if args.env_path is not None:
         flags["env"] = {"path": args.env_path}
+    evaluation = {"every": args.eval_every, "episodes": args.eval_episodes}
+    flags["evaluation"] = {k: v for k, v in evaluation.items() if v is not None}
     return resolve(
         env=args.env,
         optimizer=args.optimizer,
@@ -114,7 +168,7 @@ def handle(spec: OptimizerSpec, static: dict[str, Any]) -> Any:
     def make(num_steps: int, numbers: dict[str, Any]) -> Any:
         return spec.build(num_steps, **static, **numbers)
 
-    return Optimizer(make, frozenset(spec.needs))
+    return Optimizer(make, frozenset(spec.needs), spec.eval_params)
 
 
 def weights_used(spec: OptimizerSpec, settings: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -141,42 +195,6 @@ def rerun_command(out: Path, config: RunConfig) -> str:
     return shlex.join(["rl-eval", "train", "--config", str(file), "--out", "NEW_DIR"])
 
 
-def summary(config: RunConfig, out: Path, results: list[Any]) -> dict[str, Any]:
-    """The object that --json prints; several seeds are averaged and listed."""
-    returns = [r.final_return for r in results if r.final_return is not None]
-    worst = next((r.status for r in results if r.status != "completed"), "completed")
-    document: dict[str, Any] = {
-        "run_dir": str(out),
-        "status": worst,
-        "env": config.env.id,
-        "optimizer": config.optimizer.name,
-        "env_steps": max(r.env_steps for r in results),
-        "gradient_steps": max(r.gradient_steps for r in results),
-        "final_return": sum(returns) / len(returns) if returns else None,
-        "sps": results[0].sps,
-        "compile_s": results[0].compile_s,
-    }
-    if len(results) == 1:
-        return {**document, "seed": results[0].seed}
-    runs = [dataclasses.asdict(r) for r in results]
-    return {**document, "seeds": [r.seed for r in results], "runs": runs}
-
-
-def _table(console: Console, config: RunConfig, results: list[Any]) -> None:
-    table = Table(title=f"{config.env.id}, {config.optimizer.name}")
-    columns = ("seed", "status", "env steps", "gradient steps", "final return", "run directory")
-    for column in columns:
-        table.add_column(column, justify="left" if "dir" in column else "right", overflow="fold")
-    for r in results:
-        final = "no game ended" if r.final_return is None else f"{r.final_return:.2f}"
-        status = r.status if r.diverged_at is None else f"diverged at step {r.diverged_at}"
-        counts = (f"{r.env_steps:,}", f"{r.gradient_steps:,}")
-        table.add_row(str(r.seed), status, *counts, final, r.run_dir)
-    console.print(table)
-    first = results[0]
-    console.print(f"{first.sps:,.0f} env steps/s, compiled in {first.compile_s:.1f} s")
-
-
 def _remove(out: Path, config: RunConfig) -> None:
     """Delete run directories only: nothing that this program did not write."""
     from rl_eval.runner import run_directories
@@ -185,4 +203,6 @@ def _remove(out: Path, config: RunConfig) -> None:
         if directory.exists():
             if not (directory / "config.json").is_file():
                 raise SettingsError(f"--overwrite: {directory} is not a run directory")
+            if (user := holder(directory)) is not None:
+                raise LockedError(f"--overwrite: {directory} is in use by {user}")
             shutil.rmtree(directory)

@@ -39,6 +39,7 @@ class AleEnv:
 
     jittable = False
     resets_in_step = True
+    rewindable = False
     path = "host"
     path_reason = "ALE is stepped through Gymnasium"
 

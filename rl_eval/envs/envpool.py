@@ -43,6 +43,7 @@ class AtariEnv:
     """
 
     resets_in_step = False
+    rewindable = False
 
     def __init__(
         self, env_id: str, layout: Layout, options: AtariOptions, jittable: bool, reason: str

@@ -31,6 +31,7 @@ class GymnasiumEnv:
 
     jittable = False
     resets_in_step = True
+    rewindable = False
     path = "host"
     path_reason = "Gymnasium environments are Python"
 

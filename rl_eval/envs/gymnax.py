@@ -46,6 +46,7 @@ class GymnaxEnv:
 
     jittable = True
     resets_in_step = True
+    rewindable = True
     path = "xla"
     path_reason = "written in JAX"
 

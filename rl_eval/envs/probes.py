@@ -75,6 +75,7 @@ class ProbeEnv:
 
     jittable = True
     resets_in_step = True
+    rewindable = True
     path = "xla"
     path_reason = "written in JAX"
 

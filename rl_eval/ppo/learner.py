@@ -26,10 +26,12 @@ class Optimizer(NamedTuple):
 
     make: (number of gradient steps of the run, traced hyperparameters) to an optax transformation.
     needs: extra arguments beyond `params` and `value`; see `optimizers.spec`.
+    eval_params: (opt_state, params) to the parameters to evaluate, where they are not `params`.
     """
 
     make: Callable[[int, dict[str, Array]], optax.GradientTransformationExtraArgs]
     needs: frozenset[str] = frozenset()
+    eval_params: Callable[[Any, Any], Any] | None = None
 
 
 class UpdateMetrics(NamedTuple):

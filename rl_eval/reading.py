@@ -1,0 +1,141 @@
+"""Records read back: untrusted files, checked, with errors that name the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl_eval.config import RunConfig
+from rl_eval.records import (
+    EVALUATIONS,
+    METRICS,
+    SCHEMA,
+    EvalRow,
+    MetricsRow,
+    RecordError,
+    read_lines,
+)
+from rl_eval.settings import SettingsError, read
+
+if TYPE_CHECKING:
+    import polars
+
+MAX_BYTES = 200_000_000  # no record is larger; a wrong file may be
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """What a run directory says of its run. `status` is None while it was never written."""
+
+    path: Path
+    config: RunConfig
+    provenance: Mapping[str, Any]
+    status: Mapping[str, Any] | None
+
+
+def read_run(path: Path) -> Recorded:
+    """The configuration and status of one seed's directory.
+
+    Raises:
+        RecordError: missing, torn or foreign, or of a newer version.
+    """
+    document = _document(path / "config.json")
+    try:
+        config = read(RunConfig, document["config"], str(path / "config.json"))
+        provenance = dict(document["provenance"])
+    except (SettingsError, KeyError, TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, SettingsError) else f"has no usable {error}"
+        raise RecordError(f"{path / 'config.json'}: {reason}") from None
+    status = _document(path / "status.json") if (path / "status.json").exists() else None
+    return Recorded(path, config, provenance, status)
+
+
+def read_population(out: Path) -> list[Recorded]:
+    """The runs of all seeds that were trained together, in their order.
+
+    Raises:
+        RecordError: no run is there, or its parts do not belong together.
+    """
+    if (out / "config.json").exists():
+        return [read_run(out)]
+    runs = [read_run(file.parent) for file in sorted(out.glob("seed-*/config.json"))]
+    if not runs:
+        raise RecordError(f"{out}: not a run directory (it has no config.json)")
+    seeds = runs[0].provenance.get("population")
+    by_seed = {run.config.seeds[0]: run for run in runs}
+    first = runs[0].config
+    alike = all(dataclasses.replace(r.config, seeds=first.seeds) == first for r in runs)
+    if not alike or not isinstance(seeds, list) or sorted(seeds) != sorted(by_seed):
+        raise RecordError(f"{out}: its seed-* directories are not one run's")
+    return [by_seed[seed] for seed in seeds]
+
+
+def metrics_frame(path: Path) -> polars.DataFrame:
+    """metrics.jsonl of one seed, a typed column per field of `MetricsRow`.
+
+    Raises:
+        RecordError: a damaged line, or a column that is missing or of another type.
+    """
+    return _frame(path / METRICS, MetricsRow)
+
+
+def eval_frame(path: Path) -> polars.DataFrame:
+    """eval.jsonl of one seed, a typed column per field of `EvalRow`; empty without evaluations.
+
+    Raises:
+        RecordError: as `metrics_frame`.
+    """
+    return _frame(path / EVALUATIONS, EvalRow)
+
+
+def is_torn(path: Path) -> bool:
+    """Whether a killed writer left half a line, which the frames leave out."""
+    files = (path / METRICS, path / EVALUATIONS)
+    return any(read_lines(file)[1] for file in files if file.is_file())
+
+
+def _frame(file: Path, kind: type) -> polars.DataFrame:
+    import polars
+
+    schema = {name: _column(hint) for name, hint in typing.get_type_hints(kind).items()}
+    try:
+        rows = read_lines(file)[0] if file.is_file() else []
+        for number, row in enumerate(rows, 1):
+            if set(row) != set(schema):
+                odd = sorted(set(row) ^ set(schema))[0]
+                raise RecordError(f"{file}: line {number}: {odd} is missing or unknown")
+        return polars.DataFrame(rows, schema=schema, strict=True)
+    except (OSError, TypeError, polars.exceptions.PolarsError) as error:
+        raise RecordError(f"{file}: {' '.join(str(error).split())[:200]}") from None
+
+
+def _column(hint: Any) -> Any:
+    import polars
+
+    kinds = {int: polars.Int64, float: polars.Float64, str: polars.String, bool: polars.Boolean}
+    if typing.get_origin(hint) is list:
+        return polars.List(kinds[typing.get_args(hint)[0]])
+    return kinds[next(kind for kind in (hint, *typing.get_args(hint)) if kind in kinds)]
+
+
+def _document(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise RecordError(f"{file}: larger than {MAX_BYTES:,} bytes, not a record")
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        raise RecordError(f"{file}: torn or not JSON") from None
+    if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
+        raise RecordError(f"{file}: not a record of this program (it has no schema)")
+    if document["schema"] > SCHEMA:
+        raise RecordError(
+            f"{file}: schema {document['schema']} is newer than {SCHEMA}, the newest that this "
+            "version reads; update rl-eval"
+        )
+    return document

@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM while a run goes on: finish the chunk, save, leave."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+GRACE_SECONDS = 4.0  # for the chunk in progress and its checkpoint; then the process just ends
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(BaseException):
+    """SIGTERM, as KeyboardInterrupt is SIGINT: raised where a run can close its records."""
+
+
+class StopRequest:
+    """What was asked of the process since `graceful` began."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def check(self) -> None:
+        """Raise if a stop was asked for.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+            Terminated: SIGTERM.
+        """
+        if self.signal is not None:
+            raise KeyboardInterrupt if self.signal == signal.SIGINT else Terminated
+
+
+@contextmanager
+def graceful(at_the_last: Callable[[], object]) -> Iterator[StopRequest]:
+    """Signals become a request that the loop inside looks at between chunks.
+
+    Python hears a signal only after the compiled call in progress, which a compilation or a long
+    iteration may hold for minutes: GRACE_SECONDS later `at_the_last` is called and the process
+    ends with 130 or 143, the last checkpoint being intact. A second signal ends it at once.
+    Outside the main thread signals cannot be had, and nothing changes.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    watcher = threading.Thread(target=_watch, args=(reader, request, at_the_last), daemon=True)
+    # The handlers do nothing: the byte that C writes for each signal is what the watcher acts on.
+    previous = [signal.signal(number, lambda *_: None) for number in _SIGNALS]
+    old_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    watcher.start()
+    try:
+        yield request
+    finally:
+        signal.set_wakeup_fd(old_fd)
+        for number, handler in zip(_SIGNALS, previous, strict=True):
+            signal.signal(number, handler)
+        os.close(writer)  # the watcher reads the end of the pipe and leaves
+        watcher.join()
+        os.close(reader)
+
+
+def _watch(reader: int, request: StopRequest, at_the_last: Callable[[], object]) -> None:
+    while True:
+        waited = GRACE_SECONDS if request.signal is not None else None
+        ready, _, _ = select.select([reader], [], [], waited)
+        received = os.read(reader, 1) if ready else None
+        if received == b"":
+            return
+        if received is not None and received[0] not in _SIGNALS:
+            continue
+        if request.signal is not None:
+            at_the_last()
+            os._exit(128 + request.signal)
+        request.signal = received[0] if received else None
