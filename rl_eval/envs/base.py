@@ -38,6 +38,8 @@ from jaxtyping import Array, Bool, Int, Key
 
 from rl_eval.prng import Purpose, env_seeds, stream
 
+_INDICES = 2**31
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -47,11 +49,14 @@ class Layout:
         num_envs: environments per member.
         seeds: one per member.
         purpose: keeps training and evaluation streams apart.
+        index: which of several pools for one purpose, such as those of a run's evaluations; each
+            has streams of its own. May be traced, by which `keys` is traced too.
     """
 
     num_envs: int
     seeds: tuple[int, ...] = (0,)
     purpose: Purpose = Purpose.ENV
+    index: int | Int[Array, ""] = 0
 
     def __post_init__(self) -> None:
         if self.num_envs < 1:
@@ -60,6 +65,8 @@ class Layout:
             raise ValueError("seeds must name at least one seed, got none")
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
             raise ValueError(f"seeds must lie in [0, 2**31), got {list(self.seeds)}")
+        if isinstance(self.index, int) and not 0 <= self.index < _INDICES:
+            raise ValueError(f"index must lie in [0, 2**31), got {self.index}")
 
     @property
     def total(self) -> int:
@@ -68,17 +75,26 @@ class Layout:
 
     def keys(self) -> Key[Array, " env"]:
         """The stream of every environment, for simulators written in JAX."""
-        members = [
-            jax.vmap(jax.random.fold_in, in_axes=(None, 0))(
-                stream(seed, self.purpose), jnp.arange(self.num_envs)
-            )
-            for seed in self.seeds
-        ]
-        return jnp.concatenate(members)
+        envs = jnp.arange(self.num_envs)
+        fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+        return jnp.concatenate([fold(self._root(seed), envs) for seed in self.seeds])
 
     def int_seeds(self) -> Int[np.ndarray, " env"]:
         """The stream of every environment, for simulators that are seeded with an integer."""
-        return np.concatenate([env_seeds(s, self.num_envs, self.purpose) for s in self.seeds])
+        return np.concatenate([self._words(seed) for seed in self.seeds])
+
+    def _root(self, seed: int) -> Key[Array, ""]:
+        root = stream(seed, self.purpose)
+        # Beyond the numbers of environments, which are folded into the root of index 0.
+        other = jax.random.fold_in(root, jnp.uint32(_INDICES) + jnp.uint32(self.index))
+        return jnp.where(self.index == 0, root, other)
+
+    def _words(self, seed: int) -> Int[np.ndarray, " env"]:
+        index = int(self.index)
+        if index == 0:
+            return env_seeds(seed, self.num_envs, self.purpose)
+        entropy = np.random.SeedSequence([seed, int(self.purpose), index])
+        return (entropy.generate_state(self.num_envs, np.uint32) >> 1).astype(np.int32)
 
 
 def step_keys(keys: Key[Array, " env"], count: Int[Array, " env"]) -> Key[Array, " env"]:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from jaxtyping import Array, Int
+
 from rl_eval.envs import ale, envpool, gymnasium, gymnax, probes
 from rl_eval.envs.base import Layout
 from rl_eval.envs.protocols import CLASSIC, AtariOptions
@@ -34,6 +36,7 @@ def make_env(
     num_envs: int,
     seeds: Sequence[int] = (0,),
     purpose: Purpose = Purpose.ENV,
+    index: int | Int[Array, ""] = 0,
     path: Path = "auto",
     atari: AtariOptions | None = None,
 ) -> Environment:
@@ -44,6 +47,8 @@ def make_env(
             Gymnasium's own where gymnax has one of that name.
         num_envs: environments per member.
         seeds: one per member.
+        purpose, index: what the pool is for, and which of several for that; every pair has random
+            streams of its own.
         path: how an envpool game is stepped: inside the jitted rollout, from the host, or
             whichever a self-test says works here. Other backends have one path only.
         atari: None is the `classic` protocol; for Atari games only.
@@ -51,7 +56,7 @@ def make_env(
     Raises:
         ValueError: an unknown environment (near names are listed), or a setting it does not have.
     """
-    layout = Layout(num_envs, tuple(seeds), purpose)
+    layout = Layout(num_envs, tuple(seeds), purpose, index)
     if atari is not None and env_family(env_id) != "atari":
         raise ValueError(f"'{env_id}' is not an Atari game; it takes no Atari options")
     env = _make(env_id, layout, path, atari or CLASSIC)
@@ -63,6 +68,8 @@ def make_env(
 
 def register_env(env_id: str, factory: Factory, family: Family = "other") -> None:
     """Make `factory(layout)` available as `env_id`.
+
+    Where it is jittable and rewindable, evaluations make and reset it inside jit.
 
     Raises:
         ValueError: the name is taken.

@@ -1,0 +1,206 @@
+"""Whole games in environments and with keys of their own: what a policy is worth.
+
+Every environment plays the same number of games. Taking the first n games to finish instead would
+favour short ones: an environment that loses quickly hands in many while a good game still runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from rl_eval.config import RunConfig
+from rl_eval.envs import episode_stats, protocols
+from rl_eval.envs.episode_stats import EpisodeStats
+from rl_eval.envs.registry import env_family, make_env
+from rl_eval.ppo.networks import Network, Params, make_network
+from rl_eval.prng import Purpose, stream
+from rl_eval.types import Environment, EnvState, Leaf, Step
+
+# Every listed environment has a time limit below this; it is for others, which could go on for
+# ever. 108,000 frames, the longest limit in use, are as many agent steps without frame skip.
+MAX_GAME_STEPS = 200_000
+
+# Environments per member, at most. Many cost little inside jit. A simulator stepped from the host
+# goes on stepping those that are done, so few waste less when one game lasts to its time limit.
+_JAX_ENVS, _HOST_ENVS = 128, 8
+
+
+class Evaluation(NamedTuple):
+    """Unclipped returns and lengths (agent steps) of full games, those of one environment adjacent.
+
+    They follow from (seed, index, parameters) alone, not from evaluations or games before.
+    """
+
+    returns: Float[np.ndarray, "member episode"]
+    lengths: Int[np.ndarray, "member episode"]
+
+
+Evaluator = Callable[[Params, int], Evaluation]
+
+
+class EndlessGameError(RuntimeError):
+    """A game that did not end within the cap on its length."""
+
+
+class _Ledger(NamedTuple):
+    """Games so far; a column fills when an environment's game of that number is over."""
+
+    stats: EpisodeStats
+    returns: Float[Leaf, "env game"]
+    lengths: Int[Leaf, "env game"]
+
+
+def make_evaluator(
+    config: RunConfig, network: Network, max_game_steps: int = MAX_GAME_STEPS
+) -> Evaluator:
+    """`evaluate(params, index)` plays `config.evaluation.episodes` games of each member.
+
+    Parameters have a leading axis [member], one for each of `config.seeds`; `index` is how many
+    iterations they were trained for. JAX environments are played inside jit, compiled once for
+    all calls; others from the host, each call in a pool of its own. Atari games are played whole
+    and for the raw reward (`rl_eval.envs.protocols.evaluation`).
+
+    Raises:
+        EndlessGameError: by `evaluate`; games were not over after `max_game_steps` agent steps.
+    """
+    members, episodes = len(config.seeds), config.evaluation.episodes
+    num_envs = envs_per_member(config.env.id, episodes)
+    games = episodes // num_envs
+    match = _Match(config, _policy(config, network), num_envs, games, games * max_game_steps)
+    env = _open(config, 1, 0)
+    inside_jit = env.jittable and env.rewindable
+    play = jax.jit(match.traced) if inside_jit else match.hosted
+
+    def evaluate(params: Params, index: int) -> Evaluation:
+        ledger = play(params, np.int32(index))
+        if np.any(_playing(ledger)):
+            raise EndlessGameError(
+                f"{config.env.id}: games do not end; some environments had not finished {games} "
+                f"after {games * max_game_steps:,} agent steps. Give it a time limit"
+            )
+        returns, lengths = np.asarray(ledger.returns), np.asarray(ledger.lengths)
+        return Evaluation(returns.reshape(members, episodes), lengths.reshape(members, episodes))
+
+    return evaluate
+
+
+def network_of(config: RunConfig) -> Network:
+    """The network that a configuration describes, for parameters that were trained elsewhere."""
+    env = _open(config, 1, 0)
+    return make_network(config.network, env.observation, env.num_actions)
+
+
+def envs_per_member(env_id: str, episodes: int) -> int:
+    """The most environments, up to a limit, that share `episodes` games evenly."""
+    family = env_family(env_id)
+    most = _JAX_ENVS if family in ("minatar", "classic", "probe") else _HOST_ENVS
+    return max(n for n in range(1, min(most, episodes) + 1) if episodes % n == 0)
+
+
+def _open(config: RunConfig, num_envs: int, index: int | Int[Array, ""]) -> Environment:
+    atari = env_family(config.env.id) == "atari"
+    return make_env(
+        config.env.id,
+        num_envs=num_envs,
+        seeds=config.seeds,
+        purpose=Purpose.EVAL_ENV,
+        index=index,
+        # A fresh envpool would be compiled anew on its XLA path.
+        path="host" if atari else "auto",
+        atari=protocols.evaluation(config.env.atari or protocols.CLASSIC) if atari else None,
+    )
+
+
+Act = Callable[[Params, Any, Any, Any], Any]
+
+
+def _policy(config: RunConfig, network: Network) -> Act:
+    """(params, index, obs [total, ...], time) to actions [total], jitted."""
+    greedy, members = config.evaluation.policy == "greedy", len(config.seeds)
+    roots = jnp.stack([stream(seed, Purpose.EVAL_ACT) for seed in config.seeds])
+    fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+
+    def act(
+        params: Params, index: Int[Leaf, ""], obs: Shaped[Leaf, "total ..."], time: Int[Leaf, ""]
+    ) -> Int[Array, " total"]:
+        prepared = network.prepare(obs)
+        prepared = prepared.reshape(members, -1, *prepared.shape[1:])
+        logits = jax.vmap(lambda p, x: network.apply(p, x)[0])(params, prepared)
+        if greedy:
+            return jnp.argmax(logits, -1).reshape(-1)
+        keys = fold(fold(roots, index), time)
+        return jax.vmap(jax.random.categorical)(keys, logits).reshape(-1)
+
+    return jax.jit(act)
+
+
+class _Match(NamedTuple):
+    """`games` games in each of `num_envs` environments of every member."""
+
+    config: RunConfig
+    act: Act
+    num_envs: int
+    games: int
+    max_steps: int
+
+    def traced(self, params: Params, index: Int[Array, ""]) -> _Ledger:
+        """From making the environments to the last game, inside jit."""
+        env = _open(self.config, self.num_envs, index)
+        state, obs = env.reset()
+
+        def unfinished(carry: tuple[Array, EnvState, Array, _Ledger]) -> Bool[Array, ""]:
+            time, _, _, ledger = carry
+            return (time < self.max_steps) & _playing(ledger).any()
+
+        def body(
+            carry: tuple[Array, EnvState, Array, _Ledger],
+        ) -> tuple[Array, EnvState, Array, _Ledger]:
+            time, state, obs, ledger = carry
+            state, step = env.step(state, self.act(params, index, obs, time))
+            return time + 1, state, step.obs, _record(ledger, step)
+
+        ledger = jax.tree.map(jnp.asarray, _blank(env.num_envs, self.games))
+        return jax.lax.while_loop(unfinished, body, (jnp.int32(0), state, obs, ledger))[-1]
+
+    def hosted(self, params: Params, index: Int[np.generic, ""]) -> _Ledger:
+        """Stepped from the host."""
+        env = _open(self.config, self.num_envs, int(index))
+        state, obs = env.reset()
+        ledger = _blank(env.num_envs, self.games)
+        for time in range(self.max_steps):
+            if not _playing(ledger).any():
+                break
+            action = self.act(params, index, obs, np.int32(time))
+            state, step = env.step(state, np.asarray(action))
+            obs, ledger = step.obs, _record(ledger, step)
+        return ledger
+
+
+def _blank(num_envs: int, games: int) -> _Ledger:
+    shape = (num_envs, games)
+    return _Ledger(
+        episode_stats.init(num_envs), np.zeros(shape, np.float32), np.zeros(shape, np.int32)
+    )
+
+
+def _playing(ledger: _Ledger) -> Bool[Leaf, " env"]:
+    return ledger.stats.finished < ledger.returns.shape[1]
+
+
+def _record(ledger: _Ledger, step: Step) -> _Ledger:
+    """Add one step; games beyond the number asked for are not written down."""
+    xp = step.episode.reward.__array_namespace__()
+    stats = episode_stats.update(ledger.stats, step)
+    games = xp.arange(ledger.returns.shape[1])
+    ended = step.episode.over[:, None] & (ledger.stats.finished[:, None] == games)
+    return _Ledger(
+        stats,
+        xp.where(ended, stats.latest_return[:, None], ledger.returns),
+        xp.where(ended, stats.latest_length[:, None], ledger.lengths),
+    )
