@@ -1,0 +1,26 @@
+"""Spaces that ship with the project, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rl_eval.settings import SettingsError, near
+from sweeps.space import Space, read_space
+
+FOLDER = Path(__file__).parent / "presets"
+
+
+def names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def read_preset(name: str, optimizers: Sequence[str]) -> Space:
+    """The space of a preset for the optimizers of a sweep.
+
+    Raises:
+        SettingsError: there is no such preset, or it does not fit an optimizer.
+    """
+    if name not in names():
+        raise SettingsError(f"unknown preset {name}; {near(name, names())}")
+    return read_space(FOLDER / f"{name}.yaml", optimizers)
