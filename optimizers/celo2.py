@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from optimizers import accumulators
-from optimizers.celo2_network import Weights, direction, unit_rms
+from optimizers.celo2_network import UNROLLED_SIZE, Weights, direction, unit_rms
 from optimizers.features import clip_gradient
 from optimizers.handcrafted import SCHEDULE, WARMUP
 from optimizers.newton_schulz import orthogonalize as newton_schulz
@@ -40,17 +40,23 @@ class ScaleByCelo2State(NamedTuple):
     v: Any  # accumulators.Factored or, for rank <= 1, accumulators.Diagonal
 
 
-def scale_by_celo2(theta: Any, orthogonalize: bool = True) -> optax.GradientTransformationExtraArgs:
+def scale_by_celo2(
+    theta: Any, orthogonalize: bool = True, *, unrolled_size: int | None = None
+) -> optax.GradientTransformationExtraArgs:
     """The learned direction: unit RMS over the last two axes of every leaf, to be subtracted.
 
     Args:
         theta: weights as in `weights.TEMPLATES["celo2"]`; may be traced and vmapped.
         orthogonalize: the directions of leaves of rank >= 2 (Celo2) or none (Celo2-base).
+        unrolled_size: parameters from which a leaf's features are fused instead of stored; None
+            for 4096. Speed only: smaller compiles longer and pays under vmap over many runs.
 
     Raises:
         ValueError: `theta` is not of that form; `update` is called without params.
     """
     weights = jax.tree.map(jnp.asarray, check(theta, "celo2")["ff_mod_stack"]["~"])
+    # The default is not the number itself: optax.inject_hyperparams would trace it.
+    fused_from = UNROLLED_SIZE if unrolled_size is None else unrolled_size
 
     def init(params: optax.Params) -> ScaleByCelo2State:
         return ScaleByCelo2State(
@@ -70,7 +76,7 @@ def scale_by_celo2(theta: Any, orthogonalize: bool = True) -> optax.GradientTran
             raise ValueError(
                 "scale_by_celo2 reads the parameters: call update(grads, state, params)"
             )
-        step = functools.partial(_update_leaf, weights, orthogonalize)
+        step = functools.partial(_update_leaf, weights, orthogonalize, fused_from)
         leaves = jax.tree.map(step, updates, params, *state)
         directions, *averages = (
             jax.tree.map(lambda _, leaf, i=i: leaf[i], updates, leaves)
@@ -84,6 +90,7 @@ def scale_by_celo2(theta: Any, orthogonalize: bool = True) -> optax.GradientTran
 def _update_leaf(
     weights: Weights,
     orthogonalize: bool,
+    fused_from: int,
     g: Array,
     p: Array,
     m: Array,
@@ -94,7 +101,7 @@ def _update_leaf(
     m = accumulators.update_momenta(m, g)
     r = accumulators.update_second_moment(r, g, _SECOND_MOMENT_DECAY)
     v = accumulators.update_factored(v, g)
-    u = direction(weights, g, p.astype(jnp.float32), m, r, v)
+    u = direction(weights, g, p.astype(jnp.float32), m, r, v, fused_from)
     if orthogonalize and u.ndim >= 2:
         u = newton_schulz(u)
     return unit_rms(u, u.ndim).astype(p.dtype), m, r, v
@@ -110,6 +117,7 @@ def celo2(
     b2: ArrayLike = 0.95,
     label_fn: LabelFn | None = None,
     conv_as_matrix: bool = False,
+    unrolled_size: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Celo2 for matrices and AdamW for vectors, scalars and embeddings.
 
@@ -124,6 +132,7 @@ def celo2(
         conv_as_matrix: take leaves of rank > 2 as matrices (all axes but the last, last), as Muon
             does. Otherwise each index before the last two axes has a matrix of its own: a 3x3
             kernel is nine.
+        unrolled_size: see `scale_by_celo2`; speed only.
 
     Raises:
         ValueError: no weights ship and none are given, or they are of the wrong form.
@@ -131,7 +140,7 @@ def celo2(
     theta = or_default(theta, "celo2")
 
     def learned(orthogonalize: bool) -> optax.GradientTransformation:
-        scale = scale_by_celo2(theta, orthogonalize)
+        scale = scale_by_celo2(theta, orthogonalize, unrolled_size=unrolled_size)
         return _step(_on_matrices(scale) if conv_as_matrix else scale, learning_rate, weight_decay)
 
     def rate_1d(count: ArrayLike) -> ArrayLike:
@@ -148,10 +157,16 @@ def celo2(
 
 
 def celo2_base(
-    learning_rate: optax.ScalarOrSchedule, theta: Any = None, *, weight_decay: ArrayLike = 0.0
+    learning_rate: optax.ScalarOrSchedule,
+    theta: Any = None,
+    *,
+    weight_decay: ArrayLike = 0.0,
+    unrolled_size: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Celo2-base for every leaf; arguments and errors as of `celo2`."""
-    scale = scale_by_celo2(or_default(theta, "celo2-base"), orthogonalize=False)
+    scale = scale_by_celo2(
+        or_default(theta, "celo2-base"), orthogonalize=False, unrolled_size=unrolled_size
+    )
     return _step(scale, learning_rate, weight_decay)
 
 

@@ -25,7 +25,7 @@ _FEATURES = (
 _SECOND_MOMENT_EPS = 1e-8
 _RMS_EPS = 1e-9
 # Below, the features of all parameters at once are a small array and far less to compile.
-_UNROLLED_SIZE = 4096
+UNROLLED_SIZE = 4096
 
 Weights = Mapping[str, Array]  # theta["ff_mod_stack"]["~"]
 Operands = tuple[Array, Array, Array, Array, Array, Array | None]
@@ -39,13 +39,15 @@ def direction(
     m: Float[Array, "decay ..."],
     r: Float[Array, "*leaf"],
     v: Factored | Diagonal,
+    fused_from: int,
 ) -> Float[Array, "*leaf"]:
     """The network's first output, the only one that moves a parameter; of any scale.
 
-    Takes the clipped gradient, the parameter before the step and all averages after it.
+    Takes the clipped gradient, the parameter before the step and all averages after it. Leaves of
+    fewer than `fused_from` parameters have an array of features, larger ones do not.
     """
     operands = (g, p, r, m, *factored_scales(v, g.shape))
-    network = _unrolled if g.size >= _UNROLLED_SIZE else _dense
+    network = _unrolled if g.size >= fused_from else _dense
     return network(weights, operands, factored_features(v))
 
 

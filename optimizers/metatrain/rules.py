@@ -19,6 +19,7 @@ Theta = Any  # a pytree of float32 arrays
 
 INNER_STEP = 1e-3  # of celo2's inner problems; its update has RMS 1 before it
 BIAS_MULTIPLE = 20.0  # celo2's vectors take AdamW steps of this many times INNER_STEP
+UNROLLED_SIZE = 64  # celo2's keyword: with all particles under vmap even small leaves gain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,18 +49,20 @@ def get(name: str) -> MetaRule:
     return RULES[name]
 
 
-def _rule(
-    name: str, make: Callable[[Theta, Float[Array, ""]], optax.GradientTransformation]
-) -> MetaRule:
-    return MetaRule(name, functools.partial(initial, name), make)
+def _celo2_base(theta: Theta, num_steps: Float[Array, ""]) -> optax.GradientTransformation:
+    return celo2_base(INNER_STEP, theta, unrolled_size=UNROLLED_SIZE)
 
 
+def _celo2(theta: Theta, num_steps: Float[Array, ""]) -> optax.GradientTransformation:
+    return celo2(INNER_STEP, theta, mult_1d=BIAS_MULTIPLE, unrolled_size=UNROLLED_SIZE)
+
+
+_MAKE: dict[str, Callable[[Theta, Float[Array, ""]], optax.GradientTransformation]] = {
+    "celo2-base": _celo2_base,
+    "celo2": _celo2,
+    "mlp-lopt": lambda theta, num_steps: mlp_lopt(theta),
+    "velo-s": lambda theta, num_steps: velo(num_steps, theta, ff_mult=1.0),
+}
 RULES = {
-    rule.name: rule
-    for rule in (
-        _rule("celo2-base", lambda theta, num_steps: celo2_base(INNER_STEP, theta)),
-        _rule("celo2", lambda theta, num_steps: celo2(INNER_STEP, theta, mult_1d=BIAS_MULTIPLE)),
-        _rule("mlp-lopt", lambda theta, num_steps: mlp_lopt(theta)),
-        _rule("velo-s", lambda theta, num_steps: velo(num_steps, theta, ff_mult=1.0)),
-    )
+    name: MetaRule(name, functools.partial(initial, name), make) for name, make in _MAKE.items()
 }

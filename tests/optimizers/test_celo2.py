@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from optimizers import celo2_network, weights
+from optimizers import weights
 from optimizers.accumulators import factored_axes
 from optimizers.celo2 import CELO2, CELO2_BASE, celo2, celo2_base, celo2_routing, scale_by_celo2
 
@@ -112,9 +112,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("network", ["dense", "unrolled"])
-def test_direction_is_that_of_the_definition(monkeypatch, network):
-    monkeypatch.setattr(celo2_network, "_UNROLLED_SIZE", {"dense": 10**9, "unrolled": 0}[network])
-    assert_defined(SHAPES, orthogonalize=False, atol=2e-5)
+def test_direction_is_that_of_the_definition(network):
+    size = {"dense": 10**9, "unrolled": 0}[network]
+    assert_defined(SHAPES, orthogonalize=False, atol=2e-5, unrolled_size=size)
 
 
 def test_orthogonalized_direction_is_that_of_the_definition():
@@ -125,10 +125,10 @@ def test_large_leaves_are_those_of_the_definition():
     assert_defined([(5000,), (96, 64), (2, 3, 40, 32)], orthogonalize=False, atol=2e-5)
 
 
-def assert_defined(shapes, orthogonalize, atol):
+def assert_defined(shapes, orthogonalize, atol, **settings):
     shapes = {str(shape): shape for shape in shapes}
     definitions = {name: Definition(theta(), orthogonalize) for name in shapes}
-    opt = scale_by_celo2(theta(), orthogonalize)
+    opt = scale_by_celo2(theta(), orthogonalize, **settings)
     update, state = jax.jit(opt.update), opt.init(normal(shapes, 0))
     for step, scale in enumerate([1.0, 1e-3, 30.0, 2000.0]):
         params, grads = normal(shapes, 100 + step, 0.3), normal(shapes, step, scale)
@@ -156,9 +156,9 @@ def test_the_two_longest_axes_are_factored(shape, axes):
 
 
 @pytest.mark.parametrize("size", [0, 4096])
-def test_jit_changes_nothing(monkeypatch, size):
-    monkeypatch.setattr(celo2_network, "_UNROLLED_SIZE", size)
-    opt, params, grads = scale_by_celo2(theta()), normal({"w": (5, 4)}, 0), normal({"w": (5, 4)}, 1)
+def test_jit_changes_nothing(size):
+    params, grads = normal({"w": (5, 4)}, 0), normal({"w": (5, 4)}, 1)
+    opt = scale_by_celo2(theta(), unrolled_size=size)
     eager, _ = opt.update(grads, opt.init(params), params)
     assert_trees_close(eager, first_updates(opt, grads, params), atol=2e-5)
 
@@ -193,6 +193,19 @@ def test_learning_rates_may_be_vmapped_without_another_compilation():
     )
     step(jnp.array([2e-3, 3e-2]))
     assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize("rule", [celo2, celo2_base])
+def test_unrolled_size_changes_the_program_and_not_its_result(rule):
+    params, grads = normal(TREE, 0), normal(TREE, 1)
+    fused, stored = (rule(1e-3, theta(), unrolled_size=size) for size in (0, 10**9))
+    programs = [
+        str(jax.make_jaxpr(opt.update)(grads, opt.init(params), params)) for opt in (fused, stored)
+    ]
+    assert programs[0] != programs[1]
+    assert_trees_close(
+        first_updates(fused, grads, params), first_updates(stored, grads, params), atol=2e-8
+    )
 
 
 @pytest.mark.parametrize("rule", [celo2, celo2_base])
