@@ -47,7 +47,7 @@ def measure(
     config: RunConfig, optimizer: Optimizer, numbers: dict[str, float], args: Benchmark
 ) -> tuple[list[float], float]:
     """Steps per second of each repeat, and compile seconds."""
-    _, population = build(config, optimizer)
+    population = build(config, optimizer).population
     state = start(config, population, numbers)
     begun = time.perf_counter()
     state = jax.block_until_ready(population.warm_up(state))

@@ -183,6 +183,11 @@ class RunConfig:
         return self.num_iterations * self.ppo.steps_per_iteration
 
 
+def alone(config: RunConfig) -> list[RunConfig]:
+    """The configuration of each seed as a run of its own."""
+    return [dataclasses.replace(config, seeds=(seed,)) for seed in config.seeds]
+
+
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """The plain JSON form that `rl_eval.settings.read` accepts."""
     return dataclasses.asdict(config)

@@ -13,6 +13,7 @@ import numpy as np
 from rl_eval.config import RunConfig
 from rl_eval.evaluate import Evaluator
 from rl_eval.member import Member
+from rl_eval.ppo.learner import Optimizer
 from rl_eval.ppo.members import take_member
 from rl_eval.ppo.population import Population
 from rl_eval.ppo.state import TrainState
@@ -46,6 +47,7 @@ class Session:
 
     config: RunConfig
     population: Population
+    optimizer: Optimizer
     members: list[Member]
     evaluator: Evaluator | None
     eval_params: Callable[[Any, Any], Any] | None

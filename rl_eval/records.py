@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,10 +83,11 @@ class EvalRow:
 
 
 class RunDirectory:
-    """Writes the files of one run."""
+    """Writes the files of one run. `also` is told every line that is written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.also: Callable[[MetricsRow | EvalRow], object] = lambda row: None
         self.checkpoints = path / "checkpoints"
 
     def create(self, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
@@ -113,6 +114,7 @@ class RunDirectory:
         name = METRICS if isinstance(row, MetricsRow) else EVALUATIONS
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(dataclasses.asdict(row), allow_nan=False) + "\n")
+        self.also(row)
 
     def rewind(self, iteration: int) -> None:
         """Drop the lines of later iterations, and a torn one."""

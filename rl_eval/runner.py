@@ -12,24 +12,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rl_eval import checkpoint
-from rl_eval.checkpoint import Checkpoint, CheckpointError
-from rl_eval.config import RunConfig, config_id, to_dict
+from rl_eval.config import RunConfig, alone, to_dict
+from rl_eval.cost import measure
 from rl_eval.envs.registry import make_env
 from rl_eval.envs.scores import random_score
 from rl_eval.evaluate import make_evaluator
 from rl_eval.lock import locked
 from rl_eval.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
-from rl_eval.member import STATE, Member
+from rl_eval.member import Member
 from rl_eval.ppo.learner import Optimizer, make_learner
-from rl_eval.ppo.members import join_members, take_member
 from rl_eval.ppo.networks import Network, make_network
 from rl_eval.ppo.population import Population, make_population
 from rl_eval.ppo.state import TrainState, traced
 from rl_eval.provenance import provenance
 from rl_eval.reading import Recorded
-from rl_eval.records import RunDirectory, RunExistsError, Status
+from rl_eval.records import RunDirectory, RunExistsError, Status, write_json
+from rl_eval.restoring import filled, newest_checkpoints
 from rl_eval.settings import SettingsError
+from rl_eval.sinks import Sinks
 from rl_eval.stop import Terminated, graceful
 from rl_eval.types import Environment
 
@@ -59,10 +59,14 @@ class Options:
     """What does not change a run's numbers.
 
     checkpoint_s: seconds between checkpoints; None: as often as costs little.
+    log: where records go besides the run directory; see `rl_eval.sinks`.
+    cost: whether to time the optimizer alone at the end, which compiles it once more.
     notify: told, in a sentence, what a user should know.
     """
 
     checkpoint_s: float | None = None
+    log: tuple[str, ...] = ()
+    cost: bool = True
     show: Callable[[Progress], None] = lambda progress: None
     notify: Callable[[str], None] = lambda message: None
 
@@ -138,10 +142,10 @@ def train(
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
     facts = {**provenance(), "population": list(config.seeds), **path, **facts}
     with _held(directories, options.notify):
-        for directory, one in zip(directories, _alone(config), strict=True):
+        for directory, one in zip(directories, alone(config), strict=True):
             directory.create(to_dict(one), facts)
         session = _session(config, built, optimizer, directories, options)
-        return _run(session, start(config, built.population, numbers), Clock())
+        return _run(session, start(config, built.population, numbers), Clock(), options)
 
 
 def resume(
@@ -162,13 +166,13 @@ def resume(
     """
     directories = [RunDirectory(path) for path in run_directories(config, out)]
     with _held(directories, options.notify):
-        found = _newest(directories, config, options.notify)
+        found = newest_checkpoints(directories, config, options.notify)
         times = 1 + max(directory.times_resumed() for directory in directories)
         built = build(config, optimizer, times)
         session = _session(config, built, optimizer, directories, options)
         state, clock = start(config, built.population, numbers), Clock()
         if found:
-            state = _filled(state, found, built.env.rewindable)
+            state = filled(state, found, built.env.rewindable)
             clock = Clock(found[0].iteration, found[0].facts["wall_s"])
         games = "went on" if built.env.rewindable else f"new, from (seed, {times})"
         note = {"iteration": clock.done, "time": time.time(), "games": games, **provenance()}
@@ -178,7 +182,7 @@ def resume(
             member.directory.rewind(clock.done)
             member.directory.resumed(note)
         options.notify(f"going on from iteration {clock.done:,} of {config.num_iterations:,}")
-        return _run(session, state, clock)
+        return _run(session, state, clock, options)
 
 
 def recorded_results(runs: Sequence[Recorded]) -> list[Result] | None:
@@ -191,11 +195,6 @@ def recorded_results(runs: Sequence[Recorded]) -> list[Result] | None:
             return None
         ended.append(Result(**{name: status[name] for name in names}))
     return ended
-
-
-def _alone(config: RunConfig) -> list[RunConfig]:
-    """The configuration of each seed."""
-    return [dataclasses.replace(config, seeds=(seed,)) for seed in config.seeds]
 
 
 @contextmanager
@@ -226,9 +225,10 @@ def _session(
     return Session(
         config=config,
         population=built.population,
+        optimizer=optimizer,
         members=[
             Member(one, i, directory, floor)
-            for i, (one, directory) in enumerate(zip(_alone(config), directories, strict=True))
+            for i, (one, directory) in enumerate(zip(alone(config), directories, strict=True))
         ],
         evaluator=evaluator,
         eval_params=jax.jit(jax.vmap(special)) if special else None,
@@ -238,7 +238,9 @@ def _session(
     )
 
 
-def _run(session: Session, state: TrainState, clock: Clock) -> list[Result]:
+def _run(session: Session, state: TrainState, clock: Clock, options: Options) -> list[Result]:
+    """Everything between an open directory and a closed one."""
+
     def close(status: Status, reason: str) -> None:
         for member in session.members:
             with suppress(OSError):  # the disk may be what failed
@@ -246,7 +248,7 @@ def _run(session: Session, state: TrainState, clock: Clock) -> list[Result]:
 
     interrupted = "interrupted; `rl-eval train --resume` goes on"
     try:
-        with graceful(lambda: close("failed", interrupted)) as stop:
+        with graceful(lambda: close("failed", interrupted)) as stop, _logged(session, options):
             begun = time.perf_counter()
             state = jax.block_until_ready(session.population.warm_up(state))
             compile_s = time.perf_counter() - begun
@@ -254,6 +256,8 @@ def _run(session: Session, state: TrainState, clock: Clock) -> list[Result]:
             evaluate_if_due(session, state, clock)  # a run may have been killed just before it
             state = go(session, state, clock, stop)
             save(session, state, clock)
+            if options.cost:
+                _write_cost(session, state, clock, compile_s)
     except (KeyboardInterrupt, Terminated):
         close("failed", interrupted)
         raise
@@ -263,37 +267,33 @@ def _run(session: Session, state: TrainState, clock: Clock) -> list[Result]:
     return [_finish(session, member, compile_s, clock) for member in session.members]
 
 
-def _newest(
-    directories: Sequence[RunDirectory], config: RunConfig, notify: Callable[[str], None]
-) -> list[Checkpoint]:
-    """The newest checkpoint that every seed has whole; empty if none was written yet."""
-    there = [set(checkpoint.iterations(d.checkpoints)) for d in directories]
-    problem = None
-    for iteration in sorted(set.intersection(*there), reverse=True):
-        try:
-            return [
-                checkpoint.load(d.checkpoints, iteration, config_id(one))
-                for d, one in zip(directories, _alone(config), strict=True)
-            ]
-        except CheckpointError as error:
-            problem = error
-            notify(str(error))
-    if problem is not None:
-        raise CheckpointError(f"no usable checkpoint is left: {problem}")
-    return []
+@contextmanager
+def _logged(session: Session, options: Options) -> Iterator[None]:
+    """Lines go to the sinks as well while this lasts."""
+    sinks = []
+    for member in session.members:
+        path, config = member.directory.path, to_dict(member.config)
+        sinks.append(Sinks(options.log, path, config, options.notify))
+        member.directory.also = sinks[-1].write
+    try:
+        yield
+    finally:
+        for sink in sinks:
+            sink.close()
 
 
-def _filled(state: TrainState, found: Sequence[Checkpoint], rewindable: bool) -> TrainState:
-    """`state` with what the checkpoints hold; games that cannot be saved stay new."""
-    members = []
-    for i, saved in enumerate(found):
-        fresh = take_member(state, i, len(found))
-        if rewindable:
-            members.append(checkpoint.fill(fresh, saved, f"['{STATE}']"))
-        else:
-            learner = checkpoint.fill(fresh.learner, saved, f"['{STATE}'].learner")
-            members.append(dataclasses.replace(fresh, learner=learner))
-    return join_members(members)
+def _write_cost(session: Session, state: TrainState, clock: Clock, compile_s: float) -> None:
+    cost = measure(
+        session.config,
+        session.optimizer,
+        state.learner,
+        iterations=clock.done,
+        compile_s=compile_s,
+        run_s=clock.wall_s,
+        eval_s=clock.eval_s,
+    )
+    for member in session.members:
+        write_json(member.directory.path / "cost.json", dataclasses.asdict(cost))
 
 
 def _finish(session: Session, member: Member, compile_s: float, clock: Clock) -> Result:

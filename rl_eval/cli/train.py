@@ -15,6 +15,7 @@ from rich.console import Console
 
 from optimizers import registry, weights
 from optimizers.spec import OptimizerSpec
+from rl_eval import sinks
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.display import live
 from rl_eval.cli.outcome import report
@@ -55,6 +56,10 @@ class Train:
     """Games per evaluation. Default 128, on Atari 32."""
     checkpoint_seconds: float | None = None
     """Default: as often as takes 2 % of the time."""
+    log: str | None = None
+    """Also write records to tensorboard, wandb or both: tensorboard,wandb."""
+    cost: bool = True
+    """Time the optimizer alone at the end, for cost.json."""
     overwrite: bool = False
     """Delete the run that is in the way."""
     json: bool = False
@@ -67,6 +72,7 @@ def run(args: Train) -> int:
     if args.resume is not None:
         return _resume(args, args.resume, console)
     config, spec = configure(args)
+    sinks.check(log_to(args))
     out = args.out or Path("runs") / default_name(config)
     from rl_eval import runner  # jax starts here, after all that can be wrong was checked
 
@@ -90,11 +96,12 @@ def run(args: Train) -> int:
 
 def _resume(args: Train, out: Path, console: Console) -> int:
     """Go on with a run, or say how it ended if it has."""
-    allowed = {"resume", "json", "checkpoint_seconds", "log"}
+    allowed = {"resume", "json", "checkpoint_seconds", "log", "cost"}
     for field in dataclasses.fields(Train):
         if field.name not in allowed and getattr(args, field.name) != field.default:
             flag = "--" + field.name.replace("_", "-")
             raise SettingsError(f"{flag} cannot go with --resume: a run keeps its configuration")
+    sinks.check(log_to(args))
     runs = read_population(out)
     config = dataclasses.replace(runs[0].config, seeds=tuple(run.config.seeds[0] for run in runs))
     try:
@@ -129,7 +136,12 @@ def _options(args: Train, config: RunConfig, console: Console) -> Iterator[Any]:
         console.print(message, highlight=False, soft_wrap=True)
 
     with live(console, f"{config.env.id} {config.optimizer.name}") as show:
-        yield Options(args.checkpoint_seconds, show, notify)
+        yield Options(args.checkpoint_seconds, log_to(args), args.cost, show, notify)
+
+
+def log_to(args: Train) -> tuple[str, ...]:
+    """Names of the sinks asked for."""
+    return tuple(name.strip() for name in args.log.split(",")) if args.log else ()
 
 
 def configure(args: Train) -> tuple[RunConfig, OptimizerSpec]:
