@@ -1,22 +1,27 @@
-"""One seed of a trial, from the files of its run directory."""
+"""One seed of a trial, from the files of its run directory.
+
+They are read as plain JSON and not as a `RunConfig`: a report outlives the version of the program
+that trained.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rl_eval.report.files import RecordError, read_lines, read_object
-from rl_eval.report.sweep_record import PlannedTrial
+import numpy as np
+
+from rl_eval.records import EVALUATIONS, METRICS, RecordError, read_lines
+from rl_eval.report.sweep_record import PlannedTrial, read_object
+from rl_eval.stats.objective import area_under_curve, best_checkpoint
 
 Objective = Literal["final", "auc", "best"]
 OBJECTIVES: dict[Objective, str] = {
     "final": "final return",
     "auc": "mean return over training",
-    "best": "best return",
+    "best": "return of the best checkpoint",
 }
 STATUSES = ("completed", "diverged", "failed", "running", "missing")
 
@@ -25,13 +30,13 @@ STATUSES = ("completed", "diverged", "failed", "running", "missing")
 class Curve:
     """Mean full-game return (unclipped) at counts of agent steps per seed.
 
-    `source` is eval.jsonl (games of their own) or, where there is none, metrics.jsonl (games that
-    ended while training).
+    `games` has the single returns of each evaluation; without evaluations it is empty and the
+    curve is of games that ended in training.
     """
 
     env_steps: tuple[int, ...] = ()
     returns: tuple[float, ...] = ()
-    source: str = ""
+    games: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +67,26 @@ def read_run(
         problems.append(f"{folder}: not the planned trial, left out")
         return SeedRun(seed, "missing", reason="the record is of another run")
     curve = _curve(folder, problems)
-    stated = config.get("diverged_score")
-    score = _score(status, curve, facts.get("final_return"), stated, objective)
+    score = None
+    if status == "completed":
+        score = measure(objective, curve, _first_number(facts, "eval_return", "final_return"))
+    elif status == "diverged":
+        # Whatever the objective: its curve ends before the worst of it.
+        score = _first_number(facts, "eval_return", "final_return")
     return SeedRun(seed, status, score, curve, reason if isinstance(reason, str) else None)
+
+
+def measure(objective: Objective, curve: Curve, final: float | None) -> float | None:
+    """A completed run as one number; `final` is what its status says it ended with."""
+    if objective == "final":
+        return final if final is not None else (curve.returns or (None,))[-1]
+    if objective == "auc" and len(curve.returns) > 1:
+        steps = np.array(curve.env_steps, np.float64)
+        return float(area_under_curve(steps, np.array(curve.returns)))
+    counts = {len(games) for games in curve.games}
+    if objective == "best" and len(counts) == 1 and counts.pop() > 1:
+        return float(best_checkpoint(np.array(curve.games)))
+    return None
 
 
 def _is_planned(config: Any, trial: PlannedTrial, seed: int) -> bool:
@@ -78,11 +100,8 @@ def _is_planned(config: Any, trial: PlannedTrial, seed: int) -> bool:
 
     def actual(key: str) -> Any:
         section, _, name = key.partition(".")
-        return (
-            at("optimizer", "hyperparameters", name)
-            if section == "optimizer"
-            else at(section, name)
-        )
+        inner = ("hyperparameters",) if section == "optimizer" else ()
+        return at(section, *inner, name)
 
     return (
         at("env", "id") == trial.env
@@ -93,60 +112,34 @@ def _is_planned(config: Any, trial: PlannedTrial, seed: int) -> bool:
 
 
 def _curve(folder: Path, problems: list[str]) -> Curve:
-    sources = (("eval.jsonl", "return_mean"), ("metrics.jsonl", "episode_return_mean"))
-    for name, column in sources:
-        if not (folder / name).is_file():
-            continue
+    for name, column in ((EVALUATIONS, "return_mean"), (METRICS, "episode_return_mean")):
         try:
-            lines, problem = read_lines(folder / name)
-        except RecordError as error:
+            lines = read_lines(folder / name)[0] if (folder / name).is_file() else []
+        except (RecordError, OSError) as error:
             problems.append(str(error))
             continue
-        if problem:
-            problems.append(problem)
-        pairs = [(line.get("env_steps"), line.get(column)) for line in lines]
         # By step: a resumed run may repeat the lines after its last checkpoint.
-        points = {int(s): float(r) for s, r in pairs if _finite(s) and _finite(r)}  # type: ignore[arg-type]
-        if points:
-            steps, returns = zip(*sorted(points.items()), strict=True)
-            return Curve(steps, returns, name)
+        found = {
+            int(line["env_steps"]): (float(line[column]), _numbers(line.get("returns")))
+            for line in lines
+            if _is_number(line.get("env_steps")) and _is_number(line.get(column))
+        }
+        if found:
+            steps = tuple(sorted(found))
+            returns, games = zip(*(found[step] for step in steps), strict=True)
+            return Curve(steps, returns, games if name == EVALUATIONS else ())
     return Curve()
 
 
-def _finite(value: Any) -> bool:
+def _numbers(values: Any) -> tuple[float, ...]:
+    numbers = isinstance(values, list) and all(map(_is_number, values))
+    return tuple(map(float, values)) if numbers else ()
+
+
+def _first_number(facts: dict[str, Any], *names: str) -> float | None:
+    found = [facts.get(name) for name in names]
+    return next((float(value) for value in found if _is_number(value)), None)  # type: ignore[arg-type]
+
+
+def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
-
-
-def _score(
-    status: str, curve: Curve, final: Any, stated: Any, objective: Objective
-) -> float | None:
-    """The objective of a run that ended.
-
-    Evaluations go on after divergence with the stated score, so they are taken as they are. A
-    training curve stops there: the run then scores what its configuration states, or nothing.
-    """
-    if status not in ("completed", "diverged"):
-        return None
-    if curve.source == "eval.jsonl":
-        return _MEASURES[objective](curve.env_steps, curve.returns)
-    if status == "diverged":
-        return float(stated) if _finite(stated) else None
-    if objective == "final" and _finite(final):
-        return float(final)
-    return _MEASURES[objective](curve.env_steps, curve.returns) if curve.returns else None
-
-
-def _area(steps: Sequence[int], returns: Sequence[float]) -> float:
-    """Mean height under the curve, trapezoids over agent steps."""
-    width = steps[-1] - steps[0]
-    if width <= 0:
-        return statistics.fmean(returns)
-    pieces = zip(steps, steps[1:], returns, returns[1:], strict=False)
-    return sum((s1 - s0) * (r0 + r1) / 2 for s0, s1, r0, r1 in pieces) / width
-
-
-_MEASURES: dict[str, Callable[[Sequence[int], Sequence[float]], float]] = {
-    "final": lambda steps, returns: returns[-1],
-    "auc": _area,
-    "best": lambda steps, returns: max(returns),
-}

@@ -65,7 +65,7 @@ class Table:
         for optimizer in self.optimizers:
             for axis in self.sweep.axes[optimizer]:
                 old = merged.get(axis.key)
-                merged[axis.key] = axis if old is None else _union(old, axis)
+                merged[axis.key] = axis if old is None else union(old, axis)
         shared = [a for a in merged.values() if not a.key.startswith("optimizer.")]
         return tuple([a for a in merged.values() if a not in shared] + shared)
 
@@ -108,7 +108,7 @@ def write_csv(table: Table, path: Path) -> Path:
     return path
 
 
-def _union(a: AxisRecord, b: AxisRecord) -> AxisRecord:
+def union(a: AxisRecord, b: AxisRecord) -> AxisRecord:
     """One axis for both; a choice of numbers beside a range becomes part of the range."""
     values = tuple(dict.fromkeys(a.values + b.values))
     plain = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]

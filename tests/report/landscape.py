@@ -4,8 +4,8 @@ The return of a trial, at most 100, is
 
     100 * ridge * interaction + noise,
     ridge = exp(-0.5 * (log10(learning_rate / 1e-3) / 0.4)^2)     narrow, best at 1e-3
-    interaction = 1 - 3 * |gamma - 0.95| * |gae_lambda - 0.9| / (0.05 * 0.1)
-                  at most 1: where either is right the other does not matter
+    interaction = 1 - 0.75 * |gamma - 0.95| * |gae_lambda - 0.9| / (0.05 * 0.1)
+                  where either is right the other does not matter
     noise = +-1, +-2, ... by seed
 
 ent_coef changes nothing, and learning_rate * mult_1d > 0.03 diverges (optimizers without mult_1d:
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from optimizers import registry
 from rl_eval.config import (
     EnvConfig,
     EvaluationConfig,
@@ -53,8 +54,6 @@ FLOOR = 0.0  # the stated score of divergence
 
 def base(env: str, optimizer: str) -> RunConfig:
     """A small configuration for all that does not vary."""
-    from optimizers import registry
-
     return RunConfig(
         env=EnvConfig(env),
         optimizer=OptimizerConfig(optimizer, registry.get(optimizer).resolve({})),
@@ -72,7 +71,7 @@ def best_return(config: RunConfig) -> float:
     rate = config.optimizer.hyperparameters["learning_rate"]
     ridge = math.exp(-0.5 * (math.log10(rate / 1e-3) / 0.4) ** 2)
     off = abs(config.hparams.gamma - 0.95) * abs(config.hparams.gae_lambda - 0.9)
-    return 100 * ridge * max(0.0, 1 - 3 * off / (0.05 * 0.1) / 4)
+    return 100 * ridge * (1 - 0.75 * off / (0.05 * 0.1))
 
 
 def diverges(config: RunConfig) -> bool:
@@ -123,17 +122,13 @@ def _write_run(folder: Path, trial: Trial, seed: int) -> None:
         share = 0.0 if diverged else 1 - math.exp(-4 * i / EVALUATIONS)
         end = 1 - math.exp(-4)
         value = FLOOR if diverged else score(trial, seed) * share / end
-        row = _evaluation(i, value, diverged and i > 2)
-        with (folder / "eval.jsonl").open("a") as file:
-            file.write(row)
-    directory.set_status("diverged" if diverged else "completed", None, seed=seed)
+        directory.append(_evaluation(i, value, diverged and i > 2))
+    facts = {"seed": seed, "final_return": FLOOR if diverged else score(trial, seed)}
+    directory.set_status("diverged" if diverged else "completed", None, **facts)
 
 
-def _evaluation(i: int, value: float, diverged: bool) -> str:
-    import dataclasses
-    import json
-
-    row = EvalRow(
+def _evaluation(i: int, value: float, diverged: bool) -> EvalRow:
+    return EvalRow(
         iteration=i,
         env_steps=10_000 * i,
         frames=None,
@@ -150,4 +145,3 @@ def _evaluation(i: int, value: float, diverged: bool) -> str:
         returns=[value] * 4,
         lengths=[1] * 4,
     )
-    return json.dumps(dataclasses.asdict(row)) + "\n"
