@@ -76,7 +76,7 @@ def _panel(panel: Any, plot: Plot, lines: Sequence[PlotLine], skip: int) -> None
     """One optimizer. An axis that it has no values on leaves its place empty."""
     used = [i for i in range(skip, len(plot.axes)) if _is_used(plot, lines, i)]
     for order, line in enumerate(lines):
-        _line(panel, [(i - skip, line.heights[i]) for i in used], line, order)
+        _line(panel, [(float(i - skip), line.heights[i]) for i in used], line, order)
     for i in used:
         off = any(line.heights[i] == OFF_SCALE for line in lines)
         _axis(panel, i - skip, plot.axes[i], off)
@@ -114,7 +114,7 @@ def _line(panel: Any, points: Sequence[tuple[float, float]], line: PlotLine, ord
     panel.add_patch(PathPatch(curve, ec=colour, lw=width, ls=dashes, alpha=alpha, **ink))
 
 
-def _axis(panel: Any, x: float, axis: PlotAxis, off_scale: bool) -> None:
+def _axis(panel: Any, x: int, axis: PlotAxis, off_scale: bool) -> None:
     from matplotlib import patheffects
 
     panel.plot([x, x], [0, 1], color=INK, lw=0.8, zorder=2000)
@@ -130,7 +130,7 @@ def _axis(panel: Any, x: float, axis: PlotAxis, off_scale: bool) -> None:
         label.set_path_effects([halo])
 
 
-def _colours(panel: Any, x: float) -> None:
+def _colours(panel: Any, x: int) -> None:
     """The colour map along the return axis."""
     edges = [i / 64 for i in range(65)]
     shades = [[(a + b) / 2] for a, b in itertools.pairwise(edges)]

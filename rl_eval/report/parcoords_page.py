@@ -130,7 +130,9 @@ def _curve_frame(seeds: Sequence[Sequence[SeedRun]]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "ticks": [[low + h * (high - low), text] for h, text in linear_ticks(low, high)],
-        "step_ticks": [[round(h * last), _steps(h * last)] for h, _ in linear_ticks(0, last)],
+        "step_ticks": [
+            [round(h * last), _steps(h * last)] for h, _ in linear_ticks(0.0, float(last))
+        ],
     }
 
 

@@ -39,7 +39,7 @@ def log_ticks(low: float, high: float, whole: bool = False) -> Ticks:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [m * 10.0**d for d in decades for m in mantissas]
     values = [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
-    every = math.ceil(len(values) / 8)
+    every = max(1, math.ceil(len(values) / 8))
     places = [(math.log10(v / low) / span, v) for v in values[::every]]
     for end in ((0.0, low), (1.0, high)):
         if all(abs(end[0] - height) > NEAR for height, _ in places):
