@@ -39,7 +39,7 @@ class Member:
         """Record the games of an evaluation [episode]; whether they are the best so far."""
         diverged = self.metrics.diverged
         if diverged:
-            returns = np.full_like(returns, self.floor) if self.floor is not None else returns[:0]
+            returns = np.full(returns.size if self.floor is not None else 0, self.floor, float)
             lengths = lengths[:0]
         mean, std, low, high = (
             [float(f(returns)) for f in (np.mean, np.std, np.min, np.max)]
