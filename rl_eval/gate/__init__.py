@@ -1,0 +1,1 @@
+"""The release gate: may this optimizer release ship?"""

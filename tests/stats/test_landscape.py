@@ -1,0 +1,75 @@
+"""Width, luck and marginals of landscapes small enough to enumerate."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from rl_eval.stats import landscape
+
+
+def test_the_basin_is_measured_from_the_floor_to_the_best():
+    scores = np.array([1.0, 0.96, 0.91, 0.6, 0.0])
+    np.testing.assert_allclose(landscape.basin_width(scores), [0.4, 0.6, 0.8])
+    # Acrobot-like returns: the floor is -500, and shifting all changes nothing.
+    np.testing.assert_allclose(landscape.basin_width(scores - 500, floor=-500.0), [0.4, 0.6, 0.8])
+    np.testing.assert_array_equal(landscape.basin_width(np.zeros(4)), 0.0)
+    stack = np.stack([scores, scores[::-1]])
+    np.testing.assert_allclose(landscape.basin_width(stack), [[0.4, 0.6, 0.8]] * 2)
+
+
+def test_the_share_of_diverged_runs():
+    assert landscape.share_diverged(np.array([[True, False], [False, False]])) == 0.25
+
+
+def test_best_of_k_is_the_mean_over_all_subsets():
+    scores = np.array([3.0, -1.0, 3.0, 7.0, 0.5, 2.0])
+    expected = [
+        np.mean([max(pick) for pick in itertools.combinations(scores, k)]) for k in range(1, 7)
+    ]
+    np.testing.assert_allclose(landscape.expected_best_of_k(scores), expected)
+
+
+def test_best_of_k_by_other_seeds_does_not_reward_luck():
+    rng = np.random.default_rng(0)
+    choose, score = rng.normal(size=(2, 400))
+    assert landscape.expected_best_of_k(choose)[49] > 2
+    assert abs(landscape.expected_best_of_k(choose, score)[49] - score.mean()) < 0.4
+    two = landscape.expected_best_of_k(np.array([0.0, 1.0]), np.array([5.0, 2.0]))
+    np.testing.assert_allclose(two, [3.5, 2.0])
+
+
+def test_best_of_k_of_a_thousand_trials_stays_exact():
+    got = landscape.expected_best_of_k(np.arange(1.0, 1001.0))
+    k = np.arange(1, 1001)
+    np.testing.assert_allclose(got, k * 1001 / (k + 1), rtol=1e-9)  # of a uniform draw of integers
+
+
+def test_a_marginal_over_a_grid_has_one_entry_per_value():
+    rates = np.array([1e-3, 1e-2, 1e-3, 1e-2])
+    scores = np.array([[0.0, 1.0], [10.0, 11.0], [2.0, 3.0], [12.0, 13.0]])
+    got = landscape.marginal(rates, scores, log=True)
+    np.testing.assert_array_equal(got.value, [1e-3, 1e-2])
+    np.testing.assert_allclose(got.median, [1.5, 11.5])
+    np.testing.assert_allclose(got.low, [0.75, 10.75])
+    np.testing.assert_allclose(got.high, [2.25, 12.25])
+    np.testing.assert_array_equal(got.runs, [4, 4])
+
+
+def test_a_continuous_marginal_is_binned_in_the_logarithm():
+    rates = np.array([1e-4, 2e-4, 1e-3, 5e-3, 1e-2])
+    got = landscape.marginal(rates, rates[:, None], log=True, bins=2)
+    np.testing.assert_allclose(got.value, [10**-3.5, 10**-2.5])
+    np.testing.assert_allclose(got.median, [1.5e-4, 5e-3])
+    np.testing.assert_array_equal(got.runs, [2, 3])
+    linear = landscape.marginal(rates, rates[:, None], bins=3)
+    np.testing.assert_array_equal(linear.runs, [3, 1, 1])
+    gap = landscape.marginal(np.array([0.0, 0.1, 0.2, 10.0]), np.ones((4, 1)), bins=3)
+    np.testing.assert_array_equal(gap.runs, [3, 1])
+
+
+def test_categories_keep_their_names():
+    got = landscape.marginal(["gelu", "relu", "gelu"], np.array([[1.0], [5.0], [3.0]]))
+    assert got.value.tolist() == ["gelu", "relu"]
+    np.testing.assert_allclose(got.median, [2.0, 5.0])
