@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from rl_eval.report.runs import OBJECTIVES
 from rl_eval.report.sweep_record import AxisRecord, Setting
@@ -21,6 +22,7 @@ OFF_SCALE = -0.12
 BAND = 0.7  # of the room of a choice that its lines may fill
 MAX_BANDS = 9  # whole numbers up to so many are drawn as choices
 MAX_STRETCH = 1.25  # of the return axis, for scores of trials that diverged
+ABSENT: Any = object()  # in place of the value of an axis that a trial does not have
 OUTCOMES = ("failed", "unfinished", "diverged", "partly diverged", "completed")
 
 
@@ -72,8 +74,8 @@ class _Column:
     label: str
     help: str
     ticks: Ticks
-    value: Callable[[Row], Setting]
-    place: Callable[[Setting], float | None]
+    value: Callable[[Row], Any]
+    place: Callable[[Any], float | None]
     bands: int = 0
     absent: str = "not used"
 
@@ -152,8 +154,8 @@ def _label(axis: AxisRecord, axes: Iterable[AxisRecord]) -> str:
 
 
 def _hyperparameter(axis: AxisRecord, label: str) -> _Column:
-    def value(row: Row) -> Setting:
-        return row.values.get(axis.key, "")
+    def value(row: Row) -> Any:
+        return row.values.get(axis.key, ABSENT)
 
     if axis.scale == "choice":
         return _choice(axis.key, label, axis.help, axis.values, value)
@@ -169,7 +171,7 @@ def _hyperparameter(axis: AxisRecord, label: str) -> _Column:
 
 
 def _choice(
-    key: str, label: str, text: str, values: Sequence[Setting], value: Callable[[Row], Setting]
+    key: str, label: str, text: str, values: Sequence[Setting], value: Callable[[Row], Any]
 ) -> _Column:
     heights = {v: (i + 0.5) / len(values) for i, v in enumerate(values)}
     ticks = tuple((height, number(v)) for v, height in heights.items())
@@ -190,19 +192,19 @@ def _score(table: Table, low: float, high: float) -> _Column:
         OBJECTIVES[table.objective],
         f"unclipped score of whole games, {text}",
         linear_ticks(low, high),
-        lambda row: "" if row.objective is None else row.objective,
-        lambda v: None if v == "" else min(max((float(v) - low) / (high - low), 0.0), 1.0),  # type: ignore[arg-type]
+        lambda row: ABSENT if row.objective is None else row.objective,
+        lambda v: None if v is ABSENT else min(max((float(v) - low) / (high - low), 0.0), 1.0),
         absent="no score",
     )
 
 
-def _scale(low: float, high: float, log: bool) -> Callable[[Setting], float | None]:
-    def place(value: Setting) -> float | None:
-        if type(value) not in (int, float) or (log and value <= 0):  # type: ignore[operator]
+def _scale(low: float, high: float, log: bool) -> Callable[[Any], float | None]:
+    def place(value: Any) -> float | None:
+        if type(value) not in (int, float) or (log and value <= 0):
             return None
         if log:
-            return math.log(value / low) / math.log(high / low)  # type: ignore[operator]
-        return (value - low) / (high - low)  # type: ignore[operator]
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
 
     return place
 
@@ -218,7 +220,7 @@ def _place(column: _Column, rows: Sequence[Row]) -> _Placed:
     """Heights of `rows`, which are in drawing order."""
     values = [column.value(row) for row in rows]
     raw = [column.place(value) for value in values]
-    texts = [column.absent if value == "" else number(value) for value in values]
+    texts = [column.absent if value is ABSENT else number(value) for value in values]
     heights = [OFF_SCALE if height is None else height for height in raw]
     if column.bands:
         heights = _spread(heights, BAND / column.bands)

@@ -31,7 +31,13 @@ def render(table: Table, out_dir: Path) -> list[Path]:
     """Write parallel-coordinates-<env>.png, .svg and .pdf for each environment."""
     import matplotlib
 
-    style: Any = {"svg.hashsalt": "rl-eval", "pdf.fonttype": 42, "font.size": 8}
+    style: Any = {
+        "font.size": 8,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "rl-eval",
+        "text.parse_math": False,  # a name may have a dollar sign
+    }
+    out_dir.mkdir(parents=True, exist_ok=True)
     written = []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # not the reader's own style
@@ -121,22 +127,20 @@ def _axis(panel: Any, x: int, axis: PlotAxis, off_scale: bool) -> None:
     help_text = textwrap.fill(axis.help, 20)
     panel.text(x, 1.06, help_text, ha="center", va="bottom", fontsize=5.5, color=PALE)
     panel.text(x, 1.24, axis.label, ha="center", va="bottom", color=INK)
-    for height, text in (*axis.ticks, *(((OFF_SCALE, axis.off_scale),) if off_scale else ())):
+    halo = patheffects.withStroke(linewidth=2, foreground="white", alpha=0.85)
+    below = ((OFF_SCALE, axis.off_scale),) if off_scale else ()
+    for height, text in (*axis.ticks, *below):
         panel.plot([x - 0.025, x + 0.025], [height, height], color=INK, lw=0.8, zorder=2000)
-        label = panel.text(
-            x + 0.05, height, text, va="center", fontsize=6.5, color=INK, zorder=2001
-        )
-        halo = patheffects.withStroke(linewidth=2, foreground="white", alpha=0.85)
-        label.set_path_effects([halo])
+        label = panel.text(x + 0.05, height, text, va="center", fontsize=6.5, zorder=2001)
+        label.set(color=INK, path_effects=[halo])
 
 
 def _colours(panel: Any, x: int) -> None:
     """The colour map along the return axis."""
     edges = [i / 64 for i in range(65)]
     shades = [[(a + b) / 2] for a, b in itertools.pairwise(edges)]
-    panel.pcolormesh(
-        [x - 0.035, x + 0.0], edges, shades, cmap=COLOURS, edgecolors="face", lw=0.1, zorder=1999
-    )
+    strip = [x - 0.035, x]
+    panel.pcolormesh(strip, edges, shades, cmap=COLOURS, edgecolors="face", lw=0.1, zorder=1999)
 
 
 def _seeds(panel: Any, plot: Plot, lines: Sequence[PlotLine], last: int) -> None:

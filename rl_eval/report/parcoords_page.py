@@ -32,6 +32,7 @@ HINT = (
 
 def render(table: Table, out_dir: Path) -> list[Path]:
     """Write parallel-coordinates.html."""
+    out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / "parallel-coordinates.html"
     title = table.sweep.description or table.sweep.preset or "Sweep"
     path.write_text(page(title, [section(table)]), encoding="utf-8")

@@ -94,6 +94,19 @@ def test_few_whole_numbers_are_drawn_as_choices(plot):
     assert [text for _, text in axis.ticks] == ["1", "2", "3", "4"]
 
 
+def test_an_empty_or_missing_setting_is_a_value_like_others():
+    paths = AxisRecord("optimizer.paths", "paths", "choice", values=("", "embed", None))
+    runs = (SeedRun(0, "completed", 1.0),)
+    values = {"a": {paths.key: ""}, "b": {paths.key: None}, "c": {}}
+    rows = [Row(name, "x", "env", v, runs) for name, v in values.items()]
+    found = heights(build(table(rows, {"x": (paths,)}), "env"), "paths")
+    assert found == {
+        "a": pytest.approx(1 / 6, abs=1e-4),
+        "b": pytest.approx(5 / 6, abs=1e-4),
+        "c": OFF_SCALE,
+    }
+
+
 def test_a_zero_on_a_logarithmic_axis_has_a_tick_of_its_own():
     rows = [row("a", "velo", 1.0, weight_decay=0.0), row("b", "velo", 2.0, weight_decay=1e-4)]
     plot = build(table(rows, {"velo": (DECAY,)}), "env")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 from report.landscape import write
 
 from rl_eval.report.parcoords import build
@@ -26,10 +30,7 @@ def test_every_trial_is_a_curve_in_the_panel_of_its_optimizer(table):
 def test_the_same_records_give_the_same_bytes(tmp_path):
     write(tmp_path / "sweep", trials=4, seeds=(0, 1))
     table = read_table(tmp_path / "sweep")
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for folder in folders:
-        folder.mkdir()
-    first, second = (render(table, folder) for folder in folders)
+    first, second = (render(table, tmp_path / folder) for folder in ("a", "b"))
     name = "parallel-coordinates-probe-landscape"
     assert [path.name for path in first] == [f"{name}.{kind}" for kind in ("png", "svg", "pdf")]
     for a, b in zip(first, second, strict=True):
@@ -48,3 +49,15 @@ def test_lightness_rises_with_the_return():
     assert light == sorted(light)
     red, green, blue, _ = colormaps[COLOURS](1.0)
     assert min(red, green) > 0.8 > 0.3 > blue  # yellow
+
+
+def test_a_report_imports_nothing_that_trains():
+    code = (
+        "import sys, rl_eval.report.parcoords_figure, rl_eval.report.parcoords_page;"
+        "print(*sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True
+    )
+    assert not {"jax", "optax", "flax", "gymnax", "envpool", "optimizers"} & set(ran.stdout.split())
