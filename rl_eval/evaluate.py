@@ -6,15 +6,16 @@ favour short ones: an environment that loses quickly hands in many while a good 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
-from rl_eval.config import RunConfig
+from rl_eval.config import Policy, RunConfig
 from rl_eval.envs import episode_stats, protocols
 from rl_eval.envs.episode_stats import EpisodeStats
 from rl_eval.envs.registry import env_family, make_env
@@ -72,7 +73,7 @@ def make_evaluator(
     members, episodes = len(config.seeds), config.evaluation.episodes
     num_envs = envs_per_member(config.env.id, episodes)
     games = episodes // num_envs
-    match = _Match(config, _policy(config, network), num_envs, games, games * max_game_steps)
+    match = _Match(config, network, roots_of(config), num_envs, games, games * max_game_steps)
     env = _open(config, 1, 0)
     inside_jit = env.jittable and env.rewindable
     play = jax.jit(match.traced) if inside_jit else match.hosted
@@ -96,6 +97,11 @@ def network_of(config: RunConfig) -> Network:
     return make_network(config.network, env.observation, env.num_actions)
 
 
+def roots_of(config: RunConfig) -> Key[Array, " member"]:
+    """The key from which each member acts in evaluations."""
+    return jnp.stack([stream(seed, Purpose.EVAL_ACT) for seed in config.seeds])
+
+
 def envs_per_member(env_id: str, episodes: int) -> int:
     """The most environments, up to a limit, that share `episodes` games evenly."""
     family = env_family(env_id)
@@ -117,37 +123,44 @@ def _open(config: RunConfig, num_envs: int, index: int | Int[Array, ""]) -> Envi
     )
 
 
-Act = Callable[[Params, Any, Any, Any], Any]
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def act(
+    network: Network,
+    policy: Policy,
+    params: Params,
+    roots: Key[Array, " member"],
+    index: Int[Array, ""],
+    time: Int[Array, ""],
+    obs: Shaped[Array, "total ..."],
+) -> Int[Array, " total"]:
+    """One action for each environment of every member.
 
-
-def _policy(config: RunConfig, network: Network) -> Act:
-    """(params, index, obs [total, ...], time) to actions [total], jitted."""
-    greedy, members = config.evaluation.policy == "greedy", len(config.seeds)
-    roots = jnp.stack([stream(seed, Purpose.EVAL_ACT) for seed in config.seeds])
+    Compiled once for all evaluators of a network, on however many flavours of a game.
+    """
+    prepared = network.prepare(obs)
+    prepared = prepared.reshape(roots.size, -1, *prepared.shape[1:])
+    logits = jax.vmap(lambda p, x: network.apply(p, x)[0])(params, prepared)
+    if policy == "greedy":
+        return jnp.argmax(logits, -1).reshape(-1)
     fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-
-    def act(
-        params: Params, index: Int[Leaf, ""], obs: Shaped[Leaf, "total ..."], time: Int[Leaf, ""]
-    ) -> Int[Array, " total"]:
-        prepared = network.prepare(obs)
-        prepared = prepared.reshape(members, -1, *prepared.shape[1:])
-        logits = jax.vmap(lambda p, x: network.apply(p, x)[0])(params, prepared)
-        if greedy:
-            return jnp.argmax(logits, -1).reshape(-1)
-        keys = fold(fold(roots, index), time)
-        return jax.vmap(jax.random.categorical)(keys, logits).reshape(-1)
-
-    return jax.jit(act)
+    keys = fold(fold(roots, index), time)
+    return jax.vmap(jax.random.categorical)(keys, logits).reshape(-1)
 
 
 class _Match(NamedTuple):
     """`games` games in each of `num_envs` environments of every member."""
 
     config: RunConfig
-    act: Act
+    network: Network
+    roots: Key[Array, " member"]
     num_envs: int
     games: int
     max_steps: int
+
+    def act(self, params: Params, index: Leaf, time: Leaf, obs: Leaf) -> Int[Array, " total"]:
+        """One action for each environment of every member."""
+        policy = self.config.evaluation.policy
+        return act(self.network, policy, params, self.roots, index, time, obs)
 
     def traced(self, params: Params, index: Int[Array, ""]) -> _Ledger:
         """From making the environments to the last game, inside jit."""
@@ -162,7 +175,7 @@ class _Match(NamedTuple):
             carry: tuple[Array, EnvState, Array, _Ledger],
         ) -> tuple[Array, EnvState, Array, _Ledger]:
             time, state, obs, ledger = carry
-            state, step = env.step(state, self.act(params, index, obs, time))
+            state, step = env.step(state, self.act(params, index, time, obs))
             return time + 1, state, step.obs, _record(ledger, step)
 
         ledger = jax.tree.map(jnp.asarray, _blank(env.num_envs, self.games))
@@ -176,7 +189,7 @@ class _Match(NamedTuple):
         for time in range(self.max_steps):
             if not _playing(ledger).any():
                 break
-            action = self.act(params, index, obs, np.int32(time))
+            action = self.act(params, index, np.int32(time), obs)
             state, step = env.step(state, np.asarray(action))
             obs, ledger = step.obs, _record(ledger, step)
         return ledger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -27,27 +28,30 @@ _ATARI_5 = MappingProxyType(
     }
 )
 
-# Kaiser et al., "Model-Based Reinforcement Learning for Atari", ICLR 2020: the Atari 100k games.
-_ATARI_26 = _atari(
-    *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
-    *("ChopperCommand", "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero"),
-    *("Jamesbond", "Kangaroo", "Krull", "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert"),
-    *("RoadRunner", "Seaquest", "UpNDown"),
-)
+_MINATAR_4 = "Asterix Breakout Freeway SpaceInvaders"
 
-SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "minatar-4": (
-            *("Asterix-MinAtar", "Breakout-MinAtar", "Freeway-MinAtar", "SpaceInvaders-MinAtar"),
-        ),
-        "celo2-paper": _atari("Asterix", "Freeway", "SpaceInvaders"),
-        # The games of CleanRL's tables that are compared across all of its PPO variants.
-        "atari-3": _atari("Pong", "Breakout", "BeamRider"),
-        "atari-5": tuple(_ATARI_5),
-        "atari-26": _ATARI_26,
-        "atari-57": _atari(*atari_games()),
-    }
-)
+# Kaiser et al., "Model-Based Reinforcement Learning for Atari", ICLR 2020: the Atari 100k games.
+_ATARI_26 = """
+    Alien Amidar Assault Asterix BankHeist BattleZone Boxing Breakout ChopperCommand CrazyClimber
+    DemonAttack Freeway Frostbite Gopher Hero Jamesbond Kangaroo Krull KungFuMaster MsPacman Pong
+    PrivateEye Qbert RoadRunner Seaquest UpNDown
+"""
+
+
+@functools.cache
+def suites() -> Mapping[str, tuple[str, ...]]:
+    """Every named suite."""
+    return MappingProxyType(
+        {
+            "minatar-4": tuple(f"{game}-MinAtar" for game in _MINATAR_4.split()),
+            "celo2-paper": _atari("Asterix", "Freeway", "SpaceInvaders"),
+            # The games of CleanRL's tables that are compared across all of its PPO variants.
+            "atari-3": _atari("Pong", "Breakout", "BeamRider"),
+            "atari-5": tuple(_ATARI_5),
+            "atari-26": _atari(*_ATARI_26.split()),
+            "atari-57": _atari(*atari_games()),
+        }
+    )
 
 
 def suite(name: str) -> tuple[str, ...]:
@@ -56,8 +60,8 @@ def suite(name: str) -> tuple[str, ...]:
     Raises:
         ValueError: neither a suite nor an environment, or one named twice.
     """
-    if name in SUITES:
-        return SUITES[name]
+    if name in suites():
+        return suites()[name]
     ids = tuple(part.strip() for part in name.split(","))
     for env_id in ids:
         try:
@@ -65,7 +69,9 @@ def suite(name: str) -> tuple[str, ...]:
         except ValueError as error:
             if len(ids) > 1:
                 raise
-            raise ValueError(f"unknown suite '{name}'; {near(name, SUITES)} or: {error}") from None
+            raise ValueError(
+                f"unknown suite '{name}'; {near(name, suites())} or: {error}"
+            ) from None
     if len(set(ids)) < len(ids):
         raise ValueError(f"'{name}' names an environment twice")
     return ids

@@ -4,10 +4,10 @@ import pytest
 
 from rl_eval.envs.registry import env_family
 from rl_eval.envs.scores import human_normalised
-from rl_eval.envs.suites import SUITES, atari_5_median, suite
+from rl_eval.envs.suites import atari_5_median, suite, suites
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", suites())
 def test_every_environment_of_a_suite_exists_once(name):
     ids = suite(name)
     assert len(set(ids)) == len(ids)
