@@ -21,6 +21,7 @@ from rl_eval.stop import StopRequest
 
 MAX_CHUNK = 64  # iterations between two looks of the host; a shorter chunk does not recompile
 CHUNK_SECONDS = 1.0  # so that Ctrl-C is heard and the display lives
+BEAT_SECONDS = 5.0  # between two heartbeats in status.json
 CHECKPOINT_SHARE = 0.02  # of the time, that may go into checkpoints nobody asked for
 
 
@@ -58,13 +59,14 @@ class Session:
 
 @dataclasses.dataclass
 class Clock:
-    """Iterations done, the seconds they took (compilation left out), and the last checkpoint's."""
+    """Iterations done, the seconds they took (compilation left out), and when what was last done."""
 
     done: int = 0
     wall_s: float = 0.0
     eval_s: float = 0.0
     saved_at: float = dataclasses.field(default_factory=time.monotonic)
     save_s: float = 0.1
+    beat_at: float = 0.0
 
 
 def go(session: Session, state: TrainState, clock: Clock, stop: StopRequest) -> TrainState:
@@ -86,6 +88,7 @@ def go(session: Session, state: TrainState, clock: Clock, stop: StopRequest) -> 
         clock.done, clock.wall_s = clock.done + n, clock.wall_s + seconds
         chunk = int(np.clip(n * CHUNK_SECONDS / seconds, 1, min(2 * n, MAX_CHUNK)))
         session.show(_progress(session, clock))
+        _beat(session, clock)
         if stop.signal is not None:
             save(session, state, clock)
             stop.check()
@@ -153,6 +156,14 @@ def _save_due(session: Session, clock: Clock) -> bool:
     wanted = session.checkpoint_s
     period = clock.save_s / CHECKPOINT_SHARE if wanted is None else wanted
     return time.monotonic() - clock.saved_at >= period
+
+
+def _beat(session: Session, clock: Clock) -> None:
+    now = time.monotonic()
+    if now - clock.beat_at >= BEAT_SECONDS:
+        clock.beat_at = now
+        for member in session.members:
+            member.directory.set_status("running")
 
 
 def _progress(session: Session, clock: Clock) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -19,8 +20,8 @@ from cli.processes import CACHE, Commands
 from optimizers import weights
 
 SMALL = ["--set", "num_envs=4", "--set", "num_steps=16", "--set", "hidden_sizes=[8]"]
-LONG = ["train", "--env", "CartPole-v1", "--total-timesteps", "4e5", *SMALL]
-BOOKS = ["--set", "log_every=7", "--eval-every", "40000", "--eval-episodes", "4"]
+LONG = ["train", "--env", "CartPole-v1", "--total-timesteps", "6e5", *SMALL]
+BOOKS = ["--set", "log_every=7", "--eval-every", "60000", "--eval-episodes", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -87,24 +88,32 @@ def test_every_optimizer_goes_on_bit_for_bit_in_another_process(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+def newest(run):
+    """Iteration of the newest checkpoint; 0 without one."""
+    return max((int(p.name) for p in (run / "checkpoints").glob("0*")), default=0)
+
+
 @pytest.mark.slow
 def test_a_run_killed_at_twenty_moments_ends_as_if_it_never_had_been(
     commands, undisturbed, tmp_path
 ):
     out, moments = tmp_path / "run", random.Random(0)
-    process = commands.start(*LONG, *BOOKS, "--out", str(out), "--checkpoint-seconds", "0")
-    for _ in range(20):
-        time.sleep(moments.uniform(1.0, 6.0))
+    every_chunk = ["--checkpoint-seconds", "0"]
+    for kill in range(20):
+        if (out / "config.json").exists():
+            process = commands.start("train", "--resume", str(out), *every_chunk)
+        else:
+            shutil.rmtree(out, ignore_errors=True)
+            process = commands.start(*LONG, *BOOKS, "--out", str(out), *every_chunk)
+        before = newest(out)
+        if kill % 5:  # the others: while it starts
+            while newest(out) == before:
+                assert process.alive, process.said
+                time.sleep(0.01)
+        time.sleep(moments.uniform(0.0, 0.3))
         assert process.alive, process.said
         process.kill()
         process.wait()
-        if not (out / "config.json").exists():
-            shutil.rmtree(out, ignore_errors=True)
-            process = commands.start(*LONG, *BOOKS, "--out", str(out), "--checkpoint-seconds", "0")
-        else:
-            process = commands.start("train", "--resume", str(out), "--checkpoint-seconds", "0")
-    process.kill()
-    process.wait()
     code, said = commands.run("train", "--resume", str(out), "--json")
     assert code == 0, said
     same_end(out, said, undisturbed)
@@ -129,6 +138,24 @@ def test_a_stopped_run_saves_says_so_and_goes_on_to_the_same_end(
     resumed = json.loads((out / "resumes.jsonl").read_text())
     assert resumed["games"] == "went on"
     assert resumed["iteration"] > 0
+
+
+def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(commands, undisturbed, small_disk):
+    out, filler = small_disk / "run", small_disk / "filler"
+    process = commands.start(*LONG, *BOOKS, "--out", str(out), "--checkpoint-seconds", "0")
+    wait_for(out / "metrics.jsonl", process, lines=10)
+    with filler.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"0" * 4096)
+            file.flush()
+    process.wait()
+    assert process.returncode == 1
+    assert "Traceback" not in process.said
+    assert "No space left" in process.said
+    filler.unlink()
+    code, said = commands.run("train", "--resume", str(out), "--json")
+    assert code == 0, said
+    same_end(out, said, undisturbed)
 
 
 def test_seeds_trained_together_are_gone_on_with_together(commands, tmp_path):
