@@ -11,7 +11,7 @@ import tyro
 
 from optimizers.weights import WeightsError
 from rl_eval.checkpoint import CheckpointError
-from rl_eval.cli import doctor, listing, meta_train, train
+from rl_eval.cli import doctor, evaluate, listing, meta_train, train, video
 from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
 from rl_eval.lock import LockedError
 from rl_eval.records import RecordError
@@ -20,6 +20,8 @@ from rl_eval.stop import Terminated
 
 _Command = (
     Annotated[train.Train, tyro.conf.subcommand("train")]
+    | Annotated[evaluate.Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[video.Record, tyro.conf.subcommand("record")]
     | Annotated[meta_train.MetaTrain, tyro.conf.subcommand("meta-train")]
     | Annotated[listing.Envs, tyro.conf.subcommand("envs")]
     | Annotated[listing.Optimizers, tyro.conf.subcommand("optimizers")]
@@ -28,6 +30,8 @@ _Command = (
 
 _RUN: dict[type, Any] = {
     train.Train: train.run,
+    evaluate.Evaluate: evaluate.run,
+    video.Record: video.run,
     meta_train.MetaTrain: meta_train.run,
     listing.Envs: listing.envs,
     listing.Optimizers: listing.optimizers,
