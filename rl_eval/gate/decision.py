@@ -7,15 +7,21 @@
     A regression anywhere is a regression; the release passes if it passes everywhere.
 
 Two errors are kept below alpha over all envs and all looks together. False alarms: alpha is
-divided evenly over the score of each env, the overall score and divergence, and Holm's procedure
-hands the shares of what is found on to the other scores; divergence is tested for all envs as one,
-and only then, with Holm, for each. False passes: every env must pass at alpha, which needs no
-correction, since the release passes only if all of them do. At each look alpha is spent as
-O'Brien and Fleming's rule allows (`stats.sequential`).
+divided evenly over the score of each env, the overall score and divergence, and by Holm's procedure
+what is found hands its share on to the other scores; the share of divergence is divided likewise
+over each env and all as one. False passes: every env must pass at alpha, which needs no correction,
+since the release passes only if all of them do. At each look alpha is spent as O'Brien and
+Fleming's rule allows (`stats.sequential`).
 
 The overall change is one of interquartile means. An env's, and so that of a lone env, is one of
 means: the interquartile mean of the few runs of one env would cut away a single failing seed and
 most degrees of freedom.
+
+In 4000 simulated gates on four envs with up to five looks, losses of exactly the margin were
+called a regression in 0.3 to 3.8 % and passed in 0 to 4.1 %, for normal, lognormal and occasionally
+collapsing scores. The limit: a release that makes one run in five collapse on one otherwise steady
+env, by a loss of the margin on average, passed in 13 to 16 % at 5 to 20 seeds. Failures that rare
+show in more seeds only; `power` says how rare.
 """
 
 from __future__ import annotations
@@ -113,11 +119,9 @@ def bounds(candidate: Scores, baseline: Scores, plan: Plan) -> Bounds:
     units = compare.Difference(
         *(np.concatenate([e, o[..., None]], -1) for e, o in zip(per_env, overall, strict=True))
     )
-    count = num_envs + 1
-    all_scores = count * _share(plan, num_envs)
-    levels = np.array([plan.level(seeds, all_scores / left) for left in range(1, count + 1)])
+    levels = _levels(plan, seeds, num_envs, (num_envs + 1) * _share(plan, num_envs))
     found = compare.holm(compare.p_worse(units, plan.margin), levels).sum(axis=-1, keepdims=True)
-    reached = levels[np.maximum(count - found, 1) - 1]
+    reached = levels[np.maximum(num_envs - found, 0)]  # by Holm's procedure, after its last step
     return Bounds(
         units.estimate,
         compare.lower_bound(units, plan.level(seeds, plan.alpha)),
@@ -130,14 +134,9 @@ def diverges_more(
 ) -> Bool[np.ndarray, " unit"]:
     """Where more runs of the candidate diverge than chance allows: every env, then overall."""
     seeds, num_envs = baseline.shape
-    share = _share(plan, num_envs)
-    overall = compare.divergence_rise(candidate, baseline) <= plan.level(seeds, share)
-    p_values = [
-        compare.divergence_rise(candidate[:, [env]], baseline[:, [env]]) for env in range(num_envs)
-    ]
-    levels = np.array([plan.level(seeds, share / left) for left in range(1, num_envs + 1)])
-    per_env = compare.holm(np.array(p_values), levels) & overall
-    return np.append(per_env, overall)
+    units = [*([env] for env in range(num_envs)), list(range(num_envs))]
+    p_values = [compare.divergence_rise(candidate[:, u], baseline[:, u]) for u in units]
+    return compare.holm(np.array(p_values), _levels(plan, seeds, num_envs, _share(plan, num_envs)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,6 +216,11 @@ def explain(unit: Unit, plan: Plan) -> str:
         return f"{change}; the lower bound {unit.lower:+.3f} is above -{plan.margin:g}"
     span = f"{unit.lower:+.3f} to {unit.upper:+.3f}"
     return f"{change}; it may be {span}, which holds -{plan.margin:g}: too few seeds to say"
+
+
+def _levels(plan: Plan, seeds: int, num_envs: int, alpha: float) -> Float[np.ndarray, " left"]:
+    """Holm's levels at this look for tests of each env and overall, by how many are left."""
+    return np.array([plan.level(seeds, alpha / left) for left in range(1, num_envs + 2)])
 
 
 def _share(plan: Plan, num_envs: int) -> float:

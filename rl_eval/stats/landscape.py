@@ -22,6 +22,9 @@ def basin_width(
     """Share of trials that reach each share of the way from `floor` to the best trial.
 
     `floor` is the score of knowing nothing (0 on normalised scores); zeros if no trial beats it.
+    The best of noisy trials looks better than it is and the basin narrower; for its seed noise,
+    `bootstrap.interval(lambda runs: basin_width(runs.mean(axis=-2)), returns, rng=rng)` takes
+    returns [run, trial], trials in place of envs.
     """
     values = named(scores, "... trial") - floor
     best = values.max(axis=-1, keepdims=True)

@@ -42,7 +42,10 @@ class Tuned(NamedTuple):
 
 
 class Sensitivity(NamedTuple):
-    """As published (same runs choose and score), held out, and the interval's ends."""
+    """As published (same runs choose and score), held out, and the interval's ends.
+
+    The held-out dimensionality is a mean over splits, hence a fraction.
+    """
 
     published: Tuned
     held_out: Tuned
@@ -85,22 +88,19 @@ def sensitivity(
             f"the per-env tuned score is {published.per_env:.3g}, and a share of what is not "
             "positive has no meaning: normalise scores so that 0 is knowing nothing"
         )
-    splits = np.array([_both_ways(_split(values, rng), levels, share) for _ in range(resamples)])
-    held_out = splits.mean(axis=0)
+    splits = [_both_ways(_split(values, rng), levels, share) for _ in range(resamples)]
+    held_out = np.mean(splits, axis=0)
     residuals = (values - centre[:, None]) * np.sqrt(runs / (runs - 1))
-    worlds = np.array(
-        [_both_ways(centre + _redraw(residuals, rng), levels, share) for _ in range(resamples)]
-    )
-    ends = np.array([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.quantile(worlds, ends, axis=0)
+    worlds = [_both_ways(centre + _redraw(residuals, rng), levels, share) for _ in range(resamples)]
     # A tuned score rests on the runs of one setting per env: few degrees of freedom.
-    widen = stdtrit(values.shape[2] * (runs - 1), ends[1]) / ndtri(ends[1])
+    ends, df = np.array([(1 - level) / 2, (1 + level) / 2]), values.shape[2] * (runs - 1)
+    widen = stdtrit(df, ends[1]) / ndtri(ends[1])
+    low, high = np.quantile(worlds, ends, axis=0)
     scatter = widen * (np.stack([high, low]) - np.array(published))
     low[:3], high[:3] = (held_out - scatter)[:, :3]
     low[3], high[3] = np.floor(low[3]), np.ceil(high[3])
-    complete = len(np.unique(levels, axis=0)) == np.prod([len(np.unique(c)) for c in levels.T])
-    held = Tuned(*(float(v) for v in held_out))
-    return Sensitivity(published, held, Tuned(*low.tolist()), Tuned(*high.tolist()), bool(complete))
+    held, lower, upper = (Tuned(*part.tolist()) for part in (held_out, low, high))
+    return Sensitivity(published, held, lower, upper, complete=_is_full_grid(levels))
 
 
 def tuned(
@@ -139,6 +139,11 @@ def _levels(column: np.ndarray, bins: int) -> np.ndarray:
         return index
     inner = np.quantile(column, np.arange(1, bins) / bins)
     return np.searchsorted(inner, column, side="right")
+
+
+def _is_full_grid(levels: np.ndarray) -> bool:
+    cells = np.prod([len(np.unique(column)) for column in levels.T])
+    return len(np.unique(levels, axis=0)) == int(cells)
 
 
 def _freed(choose: np.ndarray, score: np.ndarray, differs: np.ndarray) -> np.ndarray:

@@ -81,12 +81,20 @@ def test_noise_is_inconclusive_until_the_cap():
 
 def test_more_divergence_is_a_regression_even_at_equal_scores():
     ours, theirs = np.zeros((15, 3), bool), np.zeros((15, 3), bool)
-    ours[:10, 1] = theirs[0, 1] = True
+    ours[:12, 1] = theirs[0, 1] = True
     found = decide(scores(0, runs=15), scores(0, runs=15), ours, theirs)
     assert found.verdict == REGRESSION
     assert [unit.diverges_more for unit in found.units] == [False, True, False, True]
     assert verdicts(found)["Asterix"] == PASS
-    assert "10 runs diverged, 1 of the baseline's" in decision.explain(found.units[1], PLAN)
+    assert "12 runs diverged, 1 of the baseline's" in decision.explain(found.units[1], PLAN)
+
+
+def test_divergence_on_one_env_is_not_outweighed_by_less_on_another():
+    ours, theirs = np.zeros((15, 3), bool), np.zeros((15, 3), bool)
+    ours[:10, 1] = theirs[:10, 2] = True
+    found = decide(scores(0, runs=15), scores(0, runs=15), ours, theirs)
+    assert found.verdict == REGRESSION
+    assert [unit.diverges_more for unit in found.units] == [False, True, False, False]
 
 
 def test_one_divergence_more_is_chance_and_fewer_are_no_harm():

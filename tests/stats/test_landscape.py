@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from rl_eval.stats import landscape
+from rl_eval.stats import bootstrap, landscape
 
 
 def test_the_basin_is_measured_from_the_floor_to_the_best():
@@ -17,6 +17,17 @@ def test_the_basin_is_measured_from_the_floor_to_the_best():
     np.testing.assert_array_equal(landscape.basin_width(np.zeros(4)), 0.0)
     stack = np.stack([scores, scores[::-1]])
     np.testing.assert_allclose(landscape.basin_width(stack), [[0.4, 0.6, 0.8]] * 2)
+
+
+def test_the_seed_noise_of_a_basin_is_bootstrapped_with_trials_in_place_of_envs():
+    returns = np.array([1.0, 0.97, 0.5]) + np.array([[-0.1], [0.1]]) * [1.0, 1.0, 0.0]
+    got = bootstrap.interval(
+        lambda runs: landscape.basin_width(runs.mean(axis=-2)),
+        returns,
+        rng=np.random.default_rng(0),
+    )
+    np.testing.assert_allclose(got.estimate, [2 / 3, 2 / 3, 1.0])
+    np.testing.assert_allclose([got.low[0], got.high[0]], [1 / 3, 2 / 3])
 
 
 def test_the_share_of_diverged_runs():
