@@ -165,13 +165,14 @@ BACKENDS = ["CartPole-v1", "gymnasium:CartPole-v1"]
 
 @pytest.mark.parametrize("env_id", BACKENDS)
 def test_the_result_follows_from_seed_index_and_parameters_alone(env_id):
-    config = config_of(env_id, seeds=(3, 4))
-    params, network = trained_like(config), network_of(config)
-    evaluate = make_evaluator(config, network)
+    """Not from evaluations before, nor from neighbours in the population."""
+    both, alone = config_of(env_id, seeds=(3, 4)), config_of(env_id, seeds=(4,))
+    params = trained_like(both)
+    evaluate = make_evaluator(both, network_of(both))
     first, second = evaluate(params, 7), evaluate(params, 8)
-    again = make_evaluator(config, network)(params, 7)
-    jax.tree.map(np.testing.assert_array_equal, again, first)
     jax.tree.map(np.testing.assert_array_equal, evaluate(params, 7), first)
+    by_itself = make_evaluator(alone, network_of(alone))(trained_like(alone), 7)
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[1:], y), first, by_itself)
     assert not np.array_equal(first.lengths, second.lengths)
     assert not np.array_equal(first.lengths[0], first.lengths[1])
     assert first.returns.dtype == np.float32
@@ -179,21 +180,16 @@ def test_the_result_follows_from_seed_index_and_parameters_alone(env_id):
 
 
 @pytest.mark.parametrize("env_id", BACKENDS)
-def test_neighbours_change_nothing(env_id):
-    both, alone = config_of(env_id, seeds=(3, 4)), config_of(env_id, seeds=(4,))
-    together = make_evaluator(both, network_of(both))(trained_like(both), 2)
-    by_itself = make_evaluator(alone, network_of(alone))(trained_like(alone), 2)
-    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[1:], y), together, by_itself)
-
-
-def test_parameters_and_index_compile_nothing_anew():
+def test_parameters_and_index_compile_nothing_anew(env_id):
     traces = []
-    evaluate = make_evaluator(config_of("CartPole-v1"), blind(lambda: traces.append(1)))
+    network = blind(lambda: traces.append(1))
+    evaluate = make_evaluator(config_of(env_id), network)
     evaluate(jnp.zeros((1, 2)), 0)
     first = len(traces)
     assert first > 0
     for index in range(1, 4):
         evaluate(jnp.full((1, 2), index, jnp.float32), index)
+    make_evaluator(config_of(env_id), network)(jnp.zeros((1, 2)), 0)  # such as another flavour's
     assert len(traces) == first
 
 
