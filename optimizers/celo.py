@@ -13,23 +13,12 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from optimizers import learned
 from optimizers.accumulators import (
     init_momenta,
     init_second_moment,
     update_momenta,
     update_second_moment,
-)
-from optimizers.learned import (
-    SECOND_MOMENT_DECAY,
-    Averages,
-    as_updates,
-    check_horizon,
-    clipped,
-    init_averages,
-    leaves_with_averages,
-    required_loss,
-    required_params,
-    update_averages,
 )
 from optimizers.loss_features import (
     LossStatistics,
@@ -55,7 +44,7 @@ class Schedule(NamedTuple):
 
 class CeloState(NamedTuple):
     schedule: Schedule
-    averages: Averages
+    averages: learned.Averages
 
 
 class CeloAdamState(NamedTuple):
@@ -84,30 +73,23 @@ def celo(num_steps: ArrayLike, theta: Any | None = None) -> optax.GradientTransf
         ValueError: no horizon; at trace time: no parameters, no loss.
     """
     theta = or_default(theta, "celo")
-    check_horizon("celo", num_steps)
+    learned.check_horizon("celo", num_steps)
     network = jax.tree.map(lambda banks: banks[0], networks_of(theta))
 
     def init(params: optax.Params) -> CeloState:
-        return CeloState(init_schedule(theta), init_averages(params))
+        return CeloState(init_schedule(theta), learned.init_averages(params))
 
-    def update(
-        grads: optax.Updates,
-        state: CeloState,
-        params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, CeloState]:
-        del extra_args
-        p, loss = required_params("celo", params), required_loss("celo", value)
+    def step(
+        grads: optax.Updates, state: CeloState, params: optax.Params, loss: Float[Array, ""]
+    ) -> tuple[list[Any], CeloState]:
         _, lr_mult, after = schedule(theta, state.schedule, loss, num_steps)
-        g = clipped(grads)
-        averages = update_averages(state.averages, g)
-        leaves = leaves_with_averages(g, p, averages)
+        g = learned.clipped(grads)
+        averages = learned.update_averages(state.averages, g)
+        leaves = learned.leaves_with_averages(g, params, averages)
         steps = [lr_mult * parameter_step(leaf, network) for leaf in leaves]
-        return as_updates(steps, params), CeloState(after, averages)
+        return steps, CeloState(after, averages)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return learned.transformation("celo", init, step, needs_loss=True)
 
 
 def celo_adam(
@@ -115,41 +97,33 @@ def celo_adam(
 ) -> optax.GradientTransformationExtraArgs:
     """Adam (b1 0.9, b2 0.999) whose step size Celo's LSTM schedules; arguments as `celo`."""
     theta = or_default(theta, "celo-adam")
-    check_horizon("celo-adam", num_steps)
+    learned.check_horizon("celo-adam", num_steps)
 
     def init(params: optax.Params) -> CeloAdamState:
         momentum = jax.tree.map(lambda p: init_momenta(p, 1), params)
         second = jax.tree.map(init_second_moment, params)
         return CeloAdamState(init_schedule(theta), momentum, second)
 
-    def update(
-        grads: optax.Updates,
-        state: CeloAdamState,
-        params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, CeloAdamState]:
-        del extra_args
-        required_params("celo-adam", params)
-        loss = required_loss("celo-adam", value)
+    def step(
+        grads: optax.Updates, state: CeloAdamState, params: optax.Params, loss: Float[Array, ""]
+    ) -> tuple[list[Any], CeloAdamState]:
+        del params
         _, lr_mult, after = schedule(theta, state.schedule, loss, num_steps)
-        g = clipped(grads)
+        g = learned.clipped(grads)
         momentum = jax.tree.map(
             lambda g, m: update_momenta(m, g, (_MOMENTUM_DECAY,)), g, state.momentum
         )
         second = jax.tree.map(
-            lambda g, r: update_second_moment(r, g, SECOND_MOMENT_DECAY), g, state.second
+            lambda g, r: update_second_moment(r, g, learned.SECOND_MOMENT_DECAY), g, state.second
         )
         m_hat = optax.tree.bias_correction(momentum, _MOMENTUM_DECAY, after.step)
-        r_hat = optax.tree.bias_correction(second, SECOND_MOMENT_DECAY, after.step)
+        r_hat = optax.tree.bias_correction(second, learned.SECOND_MOMENT_DECAY, after.step)
         steps = jax.tree.map(
             lambda r, m: m[0] * (lr_mult * 0.001 / (1e-8 + jnp.sqrt(r + 1e-10))), r_hat, m_hat
         )
-        updates = as_updates(jax.tree.leaves(steps), params)
-        return updates, CeloAdamState(after, momentum, second)
+        return jax.tree.leaves(steps), CeloAdamState(after, momentum, second)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return learned.transformation("celo-adam", init, step, needs_loss=True)
 
 
 def init_schedule(theta: Theta) -> Schedule:

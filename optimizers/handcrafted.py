@@ -51,36 +51,19 @@ def _scheduled(rule: Callable[..., optax.GradientTransformation]) -> Callable[..
     return make
 
 
+_ADAM = (_rate(2.5e-4, 1e-5, 3e-2), SCHEDULE, WARMUP, B1, B2, EPS, EPS_ROOT)
+
 ADAMW = OptimizerSpec(
     name="adamw",
     make=_scheduled(optax.adamw),
-    hyperparameters=(
-        _rate(2.5e-4, 1e-5, 3e-2),
-        SCHEDULE,
-        WARMUP,
-        B1,
-        B2,
-        EPS,
-        EPS_ROOT,
-        WEIGHT_DECAY,
-        NESTEROV,
-    ),
+    hyperparameters=(*_ADAM, WEIGHT_DECAY, NESTEROV),
     citation="Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019 (1711.05101)",
 )
 
 ADAM = OptimizerSpec(
     name="adam",
     make=_scheduled(optax.adam),
-    hyperparameters=(
-        _rate(2.5e-4, 1e-5, 3e-2),
-        SCHEDULE,
-        WARMUP,
-        B1,
-        B2,
-        EPS,
-        EPS_ROOT,
-        NESTEROV,
-    ),
+    hyperparameters=(*_ADAM, NESTEROV),
     citation="Kingma and Ba, Adam, 2015 (1412.6980)",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +34,45 @@ class Averages(NamedTuple):
     factored: Any
 
 
+def transformation(
+    name: str,
+    init: Callable[[optax.Params], Any],
+    step: Callable[..., tuple[list[Any], Any]],
+    *,
+    needs_loss: bool,
+) -> optax.GradientTransformationExtraArgs:
+    """A learned rule as a transformation: `update` needs `params` and, for some, `value`, the loss.
+
+    Args:
+        name: of the rule, for its errors.
+        init: the state for some parameters.
+        step: (grads, state, params[, loss=loss]), all float32, to what is subtracted from every
+            leaf, in tree order, and the new state. Not called for a tree without leaves, such as
+            a part of another tree may be.
+        needs_loss: whether `step` takes the loss.
+
+    `update` raises ValueError at trace time where the parameters or the loss are missing.
+    """
+
+    def update(
+        grads: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        *,
+        value: ArrayLike | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, Any]:
+        del extra_args
+        p = required_params(name, params)
+        if not jax.tree.leaves(p):
+            return grads, state
+        loss = {"loss": required_loss(name, value)} if needs_loss else {}
+        steps, new_state = step(float32(grads), state, p, **loss)
+        return as_updates(steps, params), new_state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def init_averages(params: optax.Params) -> Averages:
     inits = (init_momenta, init_second_moment, init_factored)
     return Averages(*(jax.tree.map(init, params) for init in inits))
@@ -61,8 +101,8 @@ def leaves_with_averages(
 
 
 def clipped(grads: optax.Updates) -> optax.Updates:
-    """In float32 and within +-1000, as VeLO, Celo and Celo-Adam see gradients."""
-    return jax.tree.map(lambda g: jnp.clip(g, -1000.0, 1000.0), float32(grads))
+    """Within +-1000, as VeLO, Celo and Celo-Adam see gradients."""
+    return jax.tree.map(lambda g: jnp.clip(g, -1000.0, 1000.0), grads)
 
 
 def float32(tree: Any) -> Any:

@@ -18,11 +18,9 @@ from optimizers.accumulators import DECAYS
 from optimizers.learned import (
     SECOND_MOMENT_DECAY,
     Averages,
-    as_updates,
-    float32,
     init_averages,
     leaves_with_averages,
-    required_params,
+    transformation,
     update_averages,
 )
 from optimizers.per_parameter import Mlp, evaluate
@@ -56,18 +54,13 @@ def mlp_lopt(
     """
     theta = or_default(theta, "mlp-lopt")
 
-    def update(
-        grads: optax.Updates,
-        state: MlpLoptState,
-        params: optax.Params | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, MlpLoptState]:
-        del extra_args
-        p = required_params("mlp-lopt", params)
-        directions, new_state = learned_directions(theta, float32(grads), state, p)
-        return as_updates([x * step_mult for x in directions], params), new_state
+    def step(
+        grads: optax.Updates, state: MlpLoptState, params: optax.Params
+    ) -> tuple[list[Any], MlpLoptState]:
+        directions, new_state = learned_directions(theta, grads, state, params)
+        return [x * step_mult for x in directions], new_state
 
-    return optax.GradientTransformationExtraArgs(init_mlp_lopt, update)
+    return transformation("mlp-lopt", init_mlp_lopt, step, needs_loss=False)
 
 
 def init_mlp_lopt(params: optax.Params) -> MlpLoptState:

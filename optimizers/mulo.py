@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from optimizers.learned import as_updates, float32, required_params
+from optimizers.learned import transformation
 from optimizers.mlp_lopt import MlpLoptState, init_mlp_lopt, learned_directions
 from optimizers.spec import Hyperparameter, LogUniform, OptimizerSpec
 from optimizers.weights import WEIGHTS, load, or_default
@@ -43,25 +43,19 @@ def mulo(
     """
     theta = or_default(theta, "mulo")
 
-    def update(
-        grads: optax.Updates,
-        state: MlpLoptState,
-        params: optax.Params | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, MlpLoptState]:
-        del extra_args
-        p = required_params("mulo", params)
-        g = float32(grads)
+    def step(
+        grads: optax.Updates, state: MlpLoptState, params: optax.Params
+    ) -> tuple[list[Any], MlpLoptState]:
         if clip_norm is not None:
-            g, _ = optax.clip_by_global_norm(clip_norm).update(g, optax.EmptyState())
-        g = jax.tree.map(jnp.nan_to_num, g)
+            grads, _ = optax.clip_by_global_norm(clip_norm).update(grads, optax.EmptyState())
+        grads = jax.tree.map(jnp.nan_to_num, grads)
         factors = default_multipliers(params) if multipliers is None else multipliers
-        directions, new_state = learned_directions(theta, g, state, p)
         factors = jax.tree.leaves(jax.tree.map(lambda _, factor: factor, params, factors))
+        directions, new_state = learned_directions(theta, grads, state, params)
         steps = [x * step_mult * factor for x, factor in zip(directions, factors, strict=True)]
-        return as_updates(steps, params), new_state
+        return steps, new_state
 
-    return optax.GradientTransformationExtraArgs(init_mlp_lopt, update)
+    return transformation("mulo", init_mlp_lopt, step, needs_loss=False)
 
 
 def default_multipliers(params: optax.Params) -> Any:

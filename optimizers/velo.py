@@ -16,13 +16,11 @@ from jaxtyping import Array, Float, Int
 
 from optimizers.learned import (
     Averages,
-    as_updates,
     check_horizon,
     clipped,
     init_averages,
     leaves_with_averages,
-    required_loss,
-    required_params,
+    transformation,
     update_averages,
 )
 from optimizers.loss_features import (
@@ -95,33 +93,24 @@ def velo(
 
     def init(params: optax.Params) -> VeloState:
         lstm = init_lstm(theta, rows=len(jax.tree.leaves(params)))
-        step = jnp.zeros((), jnp.int32)
-        return VeloState(step, init_averages(params), init_loss_statistics(), lstm)
+        return VeloState(
+            jnp.zeros((), jnp.int32), init_averages(params), init_loss_statistics(), lstm
+        )
 
-    def update(
-        grads: optax.Updates,
-        state: VeloState,
-        params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, VeloState]:
-        del extra_args
-        p = required_params("velo", params)
-        if not jax.tree.leaves(p):  # a part of a tree may be empty
-            return grads, state
-        loss = required_loss("velo", value) + weight_decay * optax.tree.norm(p, squared=True)
-        g = clipped(jax.tree.map(lambda g, p: g + weight_decay * p, grads, p))
+    def step(
+        grads: optax.Updates, state: VeloState, params: optax.Params, loss: Float[Array, ""]
+    ) -> tuple[list[Any], VeloState]:
+        loss = loss + weight_decay * optax.tree.norm(params, squared=True)
+        g = clipped(jax.tree.map(lambda g, p: g + weight_decay * p, grads, params))
         tensors = per_tensor(
-            theta, state, p, loss, num_steps, legacy_loss_features=legacy_loss_features
+            theta, state, params, loss, num_steps, legacy_loss_features=legacy_loss_features
         )
         averages = update_averages(state.averages, g)
-        steps = _parameter_steps(theta, factor, tensors, leaves_with_averages(g, p, averages))
+        steps = _parameter_steps(theta, factor, tensors, leaves_with_averages(g, params, averages))
         lstm = state.lstm if legacy_lstm_state else tensors.lstm
-        new_state = VeloState(state.step + 1, averages, tensors.loss, lstm)
-        return as_updates(steps, params), new_state
+        return steps, VeloState(state.step + 1, averages, tensors.loss, lstm)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return transformation("velo", init, step, needs_loss=True)
 
 
 def per_tensor(
