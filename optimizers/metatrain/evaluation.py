@@ -11,7 +11,7 @@ import optax
 
 from optimizers.metatrain import heldout, rules
 from optimizers.metatrain.rates import Make, mean_losses
-from optimizers.metatrain.tasks import MetaTask, group_tasks
+from optimizers.metatrain.tasks import MetaTask, TaskGroup, group_tasks
 
 RATES = tuple(float(10 ** (k / 2)) for k in range(-10, -1))  # 1e-5 ... 1e-1
 STEP = 1e-3  # that celo2 and AdamW are built with; other rules have their own and no rate
@@ -37,6 +37,12 @@ class Row:
         means = np.mean(self.losses, 1)
         return self.rates[int(means.argmin())], float(means.min())
 
+    @property
+    def spread(self) -> float:
+        """Standard error of the mean at the best rate; nan for a single seed."""
+        at_best = self.losses[self.rates.index(self.best[0])]
+        return float(np.std(at_best, ddof=1) / len(at_best) ** 0.5) if len(at_best) > 1 else np.nan
+
 
 def evaluate(
     theta: rules.Theta,
@@ -60,31 +66,31 @@ def evaluate(
     rows = []
     for group in (group_tasks([task])[0] for task in tasks or heldout.tasks()):
         for name, make in makes.items():
-            run = jax.jit(
-                lambda make=make, group=group: mean_losses(
-                    make,
-                    group,
-                    [rate / STEP for rate in RATES],
-                    jax.random.key(SEED),
-                    num_steps,
-                    num_seeds,
-                    linear_decay=True,
-                )
-            )
-            losses = tuple(tuple(round(float(x), 5) for x in r) for r in np.asarray(run())[:, 0])
-            rows.append(Row(group.names[0], name, RATES, losses))
+            rows.append(measure(name, make, group, num_steps, num_seeds))
             if progress:
                 progress(rows[-1])
     return rows
 
 
+def measure(name: str, make: Make, group: TaskGroup, num_steps: int, num_seeds: int) -> Row:
+    """One row, for a group of one task; `make` has the step size `STEP`."""
+    multiples = [rate / STEP for rate in RATES]
+    key = jax.random.key(SEED)
+    run = jax.jit(
+        lambda: mean_losses(make, group, multiples, key, num_steps, num_seeds, linear_decay=True)
+    )
+    losses = np.asarray(run(), np.float64)[:, 0].round(5)
+    return Row(group.names[0], name, RATES, tuple(map(tuple, losses.tolist())))
+
+
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Best loss and rate of each optimizer by task, and the ratio to the better AdamW."""
+    """Best rate, loss there (± standard error) and ratio to the better AdamW, by task."""
     lines = ["| task | optimizer | best rate | mean loss | over AdamW |", "|---|---|---|---|---|"]
     for row in rows:
         yardstick = min(x.best[1] for x in rows if x.task == row.task and x.optimizer in ADAMW)
         rate, loss = row.best
         lines.append(
-            f"| {row.task} | {row.optimizer} | {rate:.1e} | {loss:.4f} | {loss / yardstick:.2f} |"
+            f"| {row.task} | {row.optimizer} | {rate:.1e} "
+            f"| {loss:.4f} ± {row.spread:.4f} | {loss / yardstick:.2f} |"
         )
     return "\n".join(lines)

@@ -8,7 +8,7 @@ tasks at the best single rate. Adam on the same problems is the yardstick.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,15 @@ def adam(groups: Sequence[TaskGroup], *, num_steps: int = 1000, num_seeds: int =
     """The yardstick: Adam with step size 1e-3 and its multiples."""
     run = jax.jit(lambda: _losses(lambda n: optax.adam(1e-3), groups, num_steps, num_seeds))
     return summarise(run())
+
+
+def to_markdown(scores: Mapping[str, Score]) -> str:
+    """A table of scores by the name of what was scored."""
+    lines = ["| optimizer | best single rate | best rate per task | own step size |"]
+    lines.append("|---|---|---|---|")
+    for name, score in scores.items():
+        lines.append(f"| {name} | {score.best:.3f} | {score.tuned:.3f} | {score.default:.3f} |")
+    return "\n".join(lines)
 
 
 def summarise(losses: Float[Array, "rate task seed"]) -> Score:

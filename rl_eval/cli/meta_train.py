@@ -1,4 +1,4 @@
-"""`rl-eval meta-train`: make weights of a learned optimizer on one machine."""
+"""`rl-eval meta-train`: make weights of a learned optimizer on one machine, and judge them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from optimizers import metatrain
+from optimizers import metatrain, weights
+from optimizers.metatrain import metric, rules, tasks
 from optimizers.metatrain.checkpoint import CheckpointError
 from optimizers.weights import WeightsError
 from rl_eval.cli.exits import DONE, INTERRUPTED
@@ -29,6 +30,8 @@ class MetaTrain:
     """Run directory; theta.msgpack in it is what `--set weights=` takes."""
     resume: Path | None = None
     """Go on with the run in this directory; its own settings hold."""
+    evaluate: str | None = None
+    """Weights (name or path) to compare with Adam on --tasks and with AdamW on held-out tasks."""
     config: Annotated[metatrain.MetaTrainConfig, tyro.conf.OmitArgPrefixes] = dataclasses.field(
         default_factory=metatrain.MetaTrainConfig
     )
@@ -36,30 +39,55 @@ class MetaTrain:
 
 def run(args: MetaTrain) -> int:
     """Exit code: 130 where the run was stopped and can be resumed."""
-    if (args.out is None) == (args.resume is None):
+    if sum(x is not None for x in (args.out, args.resume, args.evaluate)) != 1:
         raise SettingsError(
-            "meta-train needs either --out for a new run or --resume for an old one"
+            "meta-train needs one of --out for a new run, --resume for an old one and --evaluate "
+            "for weights"
         )
     console = Console()
-    folder = args.resume or args.out
-    assert folder is not None
     try:
-        with _live(console) as show:
-            if args.resume is not None:
-                outcome = metatrain.resume(folder, show)
-            else:
-                outcome = metatrain.train(args.config, folder, show)
+        if args.evaluate is not None:
+            return _evaluate(args.evaluate, args.config, console)
+        return _train(args, console)
     except WeightsError:
         raise
     except (FileExistsError, CheckpointError, ValueError) as error:
         raise SettingsError(str(error)) from None
     except ModuleNotFoundError as error:
         raise SettingsError(f"{error}: pip install 'rl-eval[metatrain]'") from None
+
+
+def _train(args: MetaTrain, console: Console) -> int:
+    folder = args.resume or args.out
+    assert folder is not None
+    with _live(console) as show:
+        if args.resume is not None:
+            outcome = metatrain.resume(folder, show)
+        else:
+            outcome = metatrain.train(args.config, folder, show)
     if not outcome.finished:
         console.print(f"stopped at {outcome.iteration:,}: rl-eval meta-train --resume {folder}")
         return INTERRUPTED
     console.print(f"{outcome.iteration:,} iterations: {folder / 'theta.msgpack'}")
     return DONE
+
+
+def _evaluate(ref: str, config: metatrain.MetaTrainConfig, console: Console) -> int:
+    """Two Markdown tables: the fixed-seed metric, then the held-out tasks."""
+    rule, theta = rules.get(config.optimizer), weights.load(ref, config.optimizer)
+    inner = [tasks.resolve(name, config.hidden, config.batch_size) for name in config.tasks]
+    groups = tasks.group_tasks(inner)
+    scores = {rule.name: metric.scorer(rule, groups)(theta), "adam": metric.adam(groups)}
+    print(f"{ref}: mean loss over {', '.join(config.tasks)}\n\n{metric.to_markdown(scores)}\n")
+    errors = Console(stderr=True)
+    rows = metatrain.evaluate(theta, rule, progress=lambda row: errors.print(_row(row)))
+    print(metatrain.to_markdown(rows))
+    return DONE
+
+
+def _row(row: metatrain.Row) -> str:
+    rate, loss = row.best
+    return f"{row.task}: {row.optimizer} {loss:.4f} at {rate:.1e}"
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_the_table_compares_best_with_best() -> None:
     ]
     assert rows[0].best == (1e-2, 1.5)
     lines = evaluation.to_markdown(rows).splitlines()
-    assert lines[2] == "| task | new | 1.0e-02 | 1.5000 | 0.75 |"
+    assert lines[2] == "| task | new | 1.0e-02 | 1.5000 ± 0.5000 | 0.75 |"
     assert [line.split("|")[-2].strip() for line in lines[3:]] == ["1.00", "2.00"]
 
 

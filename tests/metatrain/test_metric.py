@@ -33,3 +33,9 @@ def test_adam_is_scored_on_the_same_problems() -> None:
     got = metric.adam(group, num_steps=60, num_seeds=1)
     assert got.best <= got.default < 2.4
     assert got.best < 1.5
+
+
+def test_the_table_has_a_row_for_each_that_was_scored() -> None:
+    score = metric.Score(best=0.25, tuned=0.125, default=1.0, losses=())
+    lines = metric.to_markdown({"new": score, "adam": score}).splitlines()
+    assert lines[2:] == [f"| {name} | 0.250 | 0.125 | 1.000 |" for name in ("new", "adam")]
