@@ -48,7 +48,7 @@ class Provenance:
 
 @functools.cache
 def manifest() -> dict[str, dict[str, Any]]:
-    """The shipped weights: name -> file, optimizer, sha256, bytes, licence, provenance, made."""
+    """The shipped weights: name -> file, optimizer, sha256, bytes, licence and how it was made."""
     return json.loads((_SHIPPED / "manifest.json").read_text())["weights"]
 
 

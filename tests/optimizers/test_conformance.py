@@ -188,7 +188,7 @@ LEARNING_RATE = {
     "muon": 0.05,
     "schedule-free-adamw": 0.05,
     "celo2": 0.02,
-    "celo2-base": 0.02,
+    "celo2-base": 0.01,
 }
 STEPS = 4000
 

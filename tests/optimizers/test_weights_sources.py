@@ -47,7 +47,13 @@ def test_shipped_files_are_what_the_manifest_says():
         data = (sources._SHIPPED / entry["file"]).read_bytes()
         assert len(data) == entry["bytes"], name
         assert files.sha256_of(data) == entry["sha256"], name
-        assert {"licence", "provenance", "made"} <= entry.keys(), name
+        assert entry["licence"] == "Apache-2.0", name
+        assert "not the weights released by the authors" in entry["provenance"], name
+        assert f"--optimizer {entry['optimizer']} " in entry["command"], name
+        assert f"--iterations {entry['iterations']} --seed {entry['seed']} " in entry["command"], (
+            name
+        )
+        assert {"data_version", "wall_clock_s", "hardware", "metric"} <= entry.keys(), name
         weights.load(name, entry["optimizer"])
 
 
