@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,11 @@ def save(
         _clear_parts(directory)
         part.mkdir()
         # orbax has no arrays of size zero; their shape says all.
-        _checkpointer().save(
-            part.absolute() / "arrays",
-            {str(i): x for i, x in enumerate(arrays.values()) if x.size},
-        )
+        with _one_error():
+            _checkpointer().save(
+                part.absolute() / "arrays",
+                {str(i): x for i, x in enumerate(arrays.values()) if x.size},
+            )
         index = {
             "format": FORMAT,
             "iteration": iteration,
@@ -169,6 +172,17 @@ def _checkpointer() -> Any:
     import orbax.checkpoint as ocp  # slow to import
 
     return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """orbax raises what goes wrong in its threads; its threads need not print it as well."""
+    previous = threading.excepthook
+    threading.excepthook = lambda args: None
+    try:
+        yield
+    finally:
+        threading.excepthook = previous
 
 
 def _read_index(path: Path) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def test_a_missing_file_is_named(saved):
 def test_a_full_disk_is_one_clear_error_and_the_last_good_checkpoint_stays(small_disk):
     save(small_disk, 1)
     with pytest.raises(CheckpointError, match="could not be written") as full:
-        save(small_disk, 2, {"x": np.random.default_rng(0).random(300_000)})
+        save(small_disk, 2, {"x": np.random.default_rng(0).random(1_000_000)})
     assert "\n" not in str(full.value)
     assert checkpoint.iterations(small_disk) == [1]
     checkpoint.fill(TREE, checkpoint.load(small_disk, 1, "abc"))

@@ -11,7 +11,10 @@ from rl_eval.ppo.state import TrainState
 
 
 def take_member(state: TrainState, member: int, members: int) -> TrainState:
-    """The state of a population of one: learner leaves [1, ...], environments [num_envs, ...]."""
+    """The state of a population of one: learner leaves [1, ...], environments [num_envs, ...].
+
+    Environments may be left out as None.
+    """
 
     def envs(x: jax.Array) -> jax.Array:
         size = x.shape[0] // members
@@ -20,7 +23,7 @@ def take_member(state: TrainState, member: int, members: int) -> TrainState:
     return TrainState(
         learner=jax.tree.map(lambda x: x[member : member + 1], state.learner),
         env_state=jax.tree.map(envs, state.env_state),
-        obs=envs(state.obs),
+        obs=jax.tree.map(envs, state.obs),
         episodes=jax.tree.map(envs, state.episodes),
     )
 

@@ -144,10 +144,9 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(commands, undis
     out, filler = small_disk / "run", small_disk / "filler"
     process = commands.start(*LONG, *BOOKS, "--out", str(out), "--checkpoint-seconds", "0")
     wait_for(out / "metrics.jsonl", process, lines=10)
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
             file.write(b"0" * 4096)
-            file.flush()
     process.wait()
     assert process.returncode == 1
     assert "Traceback" not in process.said
@@ -156,6 +155,25 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(commands, undis
     code, said = commands.run("train", "--resume", str(out), "--json")
     assert code == 0, said
     same_end(out, said, undisturbed)
+
+
+def test_games_that_cannot_be_saved_start_anew_and_nothing_else_does(commands, tmp_path):
+    out, args = tmp_path / "run", [*LONG, "--env", "gymnasium:CartPole-v1", "--set", "log_every=7"]
+    args += ["--total-timesteps", "2e4", "--optimizer", "adamw", "--set", "schedule=linear"]
+    process = commands.start(*args, "--out", str(out), "--checkpoint-seconds", "0")
+    wait_for(out / "metrics.jsonl", process, lines=3)
+    process.terminate()
+    process.wait()
+    before = lines(out)
+    code, said = commands.run("train", "--resume", str(out), "--json")
+    assert code == 0, said
+    resumed = json.loads((out / "resumes.jsonl").read_text())
+    assert resumed["games"] == "new, from (seed, 1)"
+    after = lines(out)
+    kept = resumed["iteration"] // 7
+    assert after[:kept] == before[:kept]
+    assert [row["iteration"] for row in after] == [*range(7, 312, 7), 312]
+    assert last_json(said)["gradient_steps"] == 312 * 16
 
 
 def test_seeds_trained_together_are_gone_on_with_together(commands, tmp_path):
