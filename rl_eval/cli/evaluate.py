@@ -15,7 +15,6 @@ from rich.table import Table
 
 from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy, RunConfig
-from rl_eval.envs.registry import env_family
 from rl_eval.records import write_json
 from rl_eval.settings import SettingsError
 
@@ -24,7 +23,7 @@ from rl_eval.settings import SettingsError
 class Evaluate:
     """Play whole games with a trained policy. The run's directory is only read."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run directory of one seed."""
     flavours: str | None = None
     """Atari: all, default, or MODE:DIFFICULTY,... beside the flavour it was trained on."""
@@ -69,6 +68,7 @@ def run(args: Evaluate) -> int:
 
     if args.out is not None:
         outside(args.run, args.out)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
     trained = load_trained(args.run, args.checkpoint)
     config = configured(trained.config, args.episodes, args.policy)
     played = flavours_to_play(config, args.flavours)
@@ -76,8 +76,7 @@ def run(args: Evaluate) -> int:
     document = _document(args, config, trained.iteration, rows)
     if args.out is not None:
         write_json(args.out, document)
-    console = Console(stderr=args.json)
-    console.print(_table(document, rows))
+    _print(Console(stderr=args.json), document, rows)
     if args.json:
         print(json.dumps(document, allow_nan=False))
     return DONE
@@ -216,18 +215,17 @@ def _document(
     }
 
 
-def _table(document: dict[str, Any], rows: Sequence[Row]) -> Table:
+def _print(console: Console, document: dict[str, Any], rows: Sequence[Row]) -> None:
     frames = "" if document["frames"] is None else f" ({document['frames']:,} frames)"
-    table = Table(
-        title=f"{document['env']} after {document['env_steps']:,} env steps{frames}, "
-        f"{document['policy']}, {document['episodes']} games each",
-        caption="± standard error of the mean",
+    title = (
+        f"{document['env']} after {document['env_steps']:,} env steps{frames}: "
+        f"{document['policy']} policy, {document['episodes']} games each; ± standard error"
     )
-    flavoured = env_family(document["env"]) == "atari" and rows[0].mode is not None
-    columns = ["return", "length (env steps)"]
-    if flavoured:
-        columns = ["mode", "difficulty", *columns, "drop"]
-    for column in columns:
+    console.print(title, highlight=False, soft_wrap=True)
+    flavoured = rows[0].mode is not None
+    switches = ("mode", "difficulty") if flavoured else ()
+    table = Table()
+    for column in (*switches, "return", "length (env steps)", *(["drop"] if flavoured else [])):
         table.add_column(column, justify="right")
     for row in rows:
         cells = [f"{row.return_mean:,.2f} ± {row.return_se:,.2f}", f"{row.length_mean:,.1f}"]
@@ -235,4 +233,4 @@ def _table(document: dict[str, Any], rows: Sequence[Row]) -> Table:
             drop = "trained on" if row.trained_on else f"{row.drop:,.2f} ± {row.drop_se:,.2f}"
             cells = [str(row.mode), str(row.difficulty), *cells, drop]
         table.add_row(*cells)
-    return table
+    console.print(table)

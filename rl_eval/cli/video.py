@@ -19,7 +19,7 @@ from rl_eval.settings import SettingsError
 class Record:
     """Film a trained policy: an mp4 and a GIF. The run's directory is only read."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run directory of one seed."""
     episodes: int = 1
     """Games to film, one after another."""
