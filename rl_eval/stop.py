@@ -6,10 +6,12 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 GRACE_SECONDS = 4.0  # for the chunk in progress and its checkpoint; then the process just ends
+ECHO_SECONDS = 1.0  # wrappers such as timeout(1) pass on a signal that the process got as well
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -66,15 +68,19 @@ def graceful(at_the_last: Callable[[], object]) -> Iterator[StopRequest]:
 
 
 def _watch(reader: int, request: StopRequest, at_the_last: Callable[[], object]) -> None:
+    """Read a byte per signal; end the process when the grace is over or asked for again."""
+    asked = 0.0
     while True:
-        waited = GRACE_SECONDS if request.signal is not None else None
-        ready, _, _ = select.select([reader], [], [], waited)
+        left = None if request.signal is None else asked + GRACE_SECONDS - time.monotonic()
+        ready, _, _ = select.select([reader], [], [], None if left is None else max(0.0, left))
         received = os.read(reader, 1) if ready else None
         if received == b"":
             return
         if received is not None and received[0] not in _SIGNALS:
             continue
-        if request.signal is not None:
+        if received is not None and request.signal is None:
+            request.signal, asked = received[0], time.monotonic()
+        elif received is None or time.monotonic() - asked > ECHO_SECONDS:
             at_the_last()
-            os._exit(128 + request.signal)
-        request.signal = received[0] if received else None
+            os.write(2, b"rl-eval: stopped at once; the last checkpoint is where it goes on\n")
+            os._exit(128 + (request.signal or 0))
