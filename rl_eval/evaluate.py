@@ -74,9 +74,7 @@ def make_evaluator(
     num_envs = envs_per_member(config.env.id, episodes)
     games = episodes // num_envs
     match = _Match(config, network, roots_of(config), num_envs, games, games * max_game_steps)
-    env = _open(config, 1, 0)
-    inside_jit = env.jittable and env.rewindable
-    play = jax.jit(match.traced) if inside_jit else match.hosted
+    play = jax.jit(match.traced) if _inside_jit(config) else match.hosted
 
     def evaluate(params: Params, index: int) -> Evaluation:
         ledger = play(params, np.int32(index))
@@ -107,6 +105,13 @@ def envs_per_member(env_id: str, episodes: int) -> int:
     family = env_family(env_id)
     most = _JAX_ENVS if family in ("minatar", "classic", "probe") else _HOST_ENVS
     return max(n for n in range(1, min(most, episodes) + 1) if episodes % n == 0)
+
+
+def _inside_jit(config: RunConfig) -> bool:
+    if env_family(config.env.id) == "atari":  # known without opening an emulator
+        return False
+    env = _open(config, 1, 0)
+    return env.jittable and env.rewindable
 
 
 def _open(config: RunConfig, num_envs: int, index: int | Int[Array, ""]) -> Environment:

@@ -125,8 +125,8 @@ def test_all_flavours_are_compared_with_the_one_trained_on(atari_run, capsys):
 
 def test_flavours_differ_in_what_is_played():
     """Breakout's cartridge starts with mode 0, difficulty 0."""
-    config = atari(max_episode_steps=400)
-    config = dataclasses.replace(config, evaluation=EvaluationConfig(episodes=8))
+    config = atari(max_episode_steps=200)
+    config = dataclasses.replace(config, evaluation=EvaluationConfig(episodes=4))
     params = network_of(config).init(jax.random.key(0))
     params = jax.tree.map(lambda x: x[None], params)
     chosen = [None, Flavour(0, 0), Flavour(0, 1)]
@@ -134,7 +134,7 @@ def test_flavours_differ_in_what_is_played():
     assert (default.returns, default.lengths) == (explicit.returns, explicit.lengths)
     assert default.lengths != hard.lengths  # difficulty 1: a narrower paddle
     assert explicit.drop == 0
-    expected = np.std(default.returns, ddof=1) / np.sqrt(8)
+    expected = np.std(default.returns, ddof=1) / np.sqrt(4)
     np.testing.assert_allclose(default.return_se, expected)
     np.testing.assert_allclose(hard.drop_se, np.hypot(default.return_se, hard.return_se))
 
