@@ -20,12 +20,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from rl_eval.errors import ExplainedError
+
 FORMAT = 1
 KEEP = 2  # newest checkpoints; the best is kept besides
 _PART = ".part-"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ExplainedError):
     """A checkpoint that cannot be written or used; the message names the file and the reason."""
 
 
@@ -193,9 +195,7 @@ def _read_index(path: Path) -> dict[str, Any]:
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             raise CheckpointError(f"{file}: damaged (its checksum does not match)")
         index = json.loads(text)
-    except (OSError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+    except (OSError, ValueError):
         raise CheckpointError(f"{file}: damaged or missing") from None
     if index.get("format") != FORMAT:
         raise CheckpointError(f"{file}: format {index.get('format')}, this version reads {FORMAT}")

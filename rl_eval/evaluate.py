@@ -7,7 +7,7 @@ favour short ones: an environment that loses quickly hands in many while a good 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from rl_eval.config import Policy, RunConfig
 from rl_eval.envs import episode_stats, protocols
 from rl_eval.envs.episode_stats import EpisodeStats
 from rl_eval.envs.registry import env_family, make_env
+from rl_eval.errors import ExplainedError
 from rl_eval.ppo.networks import Network, Params, make_network
 from rl_eval.prng import Purpose, stream
 from rl_eval.types import Environment, EnvState, Leaf, Step
@@ -42,10 +43,10 @@ class Evaluation(NamedTuple):
     lengths: Int[np.ndarray, "member episode"]
 
 
-Evaluator = Callable[[Params, int], Evaluation]
+Evaluator = Callable[..., Evaluation]
 
 
-class EndlessGameError(RuntimeError):
+class EndlessGameError(ExplainedError):
     """A game that did not end within the cap on its length."""
 
 
@@ -60,12 +61,12 @@ class _Ledger(NamedTuple):
 def make_evaluator(
     config: RunConfig, network: Network, max_game_steps: int = MAX_GAME_STEPS
 ) -> Evaluator:
-    """`evaluate(params, index)` plays `config.evaluation.episodes` games of each member.
+    """`evaluate(params, index, seeds)` plays `config.evaluation.episodes` games of each member.
 
-    Parameters have a leading axis [member], one for each of `config.seeds`; `index` is how many
-    iterations they were trained for. JAX environments are played inside jit, compiled once for
-    all calls; others from the host, each call in a pool of its own. Atari games are played whole
-    and for the raw reward (`rl_eval.envs.protocols.evaluation`).
+    Parameters have a leading axis [member], one for each of `seeds`, by default `config.seeds`;
+    `index` is how many iterations they were trained for. JAX environments are played inside jit,
+    compiled once for all calls and seeds; others from the host, each call in a pool of its own.
+    Atari games are played whole and for the raw reward (`rl_eval.envs.protocols.evaluation`).
 
     Raises:
         EndlessGameError: by `evaluate`; games were not over after `max_game_steps` agent steps.
@@ -73,11 +74,11 @@ def make_evaluator(
     members, episodes = len(config.seeds), config.evaluation.episodes
     num_envs = envs_per_member(config.env.id, episodes)
     games = episodes // num_envs
-    match = _Match(config, network, roots_of(config), num_envs, games, games * max_game_steps)
+    match = _Match(config, network, num_envs, games, games * max_game_steps)
     play = jax.jit(match.traced) if _inside_jit(config) else match.hosted
 
-    def evaluate(params: Params, index: int) -> Evaluation:
-        ledger = play(params, np.int32(index))
+    def evaluate(params: Params, index: int, seeds: Sequence[int] = config.seeds) -> Evaluation:
+        ledger = play(params, np.int32(index), np.array(seeds, np.int32))
         if np.any(_playing(ledger)):
             raise EndlessGameError(
                 f"{config.env.id}: games do not end; some environments had not finished {games} "
@@ -91,13 +92,13 @@ def make_evaluator(
 
 def network_of(config: RunConfig) -> Network:
     """The network that a configuration describes, for parameters that were trained elsewhere."""
-    env = _open(config, 1, 0)
+    env = _open(config, 1, 0, config.seeds)
     return make_network(config.network, env.observation, env.num_actions)
 
 
-def roots_of(config: RunConfig) -> Key[Array, " member"]:
+def roots_of(seeds: Sequence[int] | Int[Leaf, " member"]) -> Key[Array, " member"]:
     """The key from which each member acts in evaluations."""
-    return jnp.stack([stream(seed, Purpose.EVAL_ACT) for seed in config.seeds])
+    return jnp.stack([stream(seed, Purpose.EVAL_ACT) for seed in seeds])
 
 
 def envs_per_member(env_id: str, episodes: int) -> int:
@@ -110,16 +111,21 @@ def envs_per_member(env_id: str, episodes: int) -> int:
 def _inside_jit(config: RunConfig) -> bool:
     if env_family(config.env.id) == "atari":  # known without opening an emulator
         return False
-    env = _open(config, 1, 0)
+    env = _open(config, 1, 0, config.seeds)
     return env.jittable and env.rewindable
 
 
-def _open(config: RunConfig, num_envs: int, index: int | Int[Array, ""]) -> Environment:
+def _open(
+    config: RunConfig,
+    num_envs: int,
+    index: int | Int[Array, ""],
+    seeds: Sequence[int | Int[Array, ""]],
+) -> Environment:
     atari = env_family(config.env.id) == "atari"
     return make_env(
         config.env.id,
         num_envs=num_envs,
-        seeds=config.seeds,
+        seeds=seeds,
         purpose=Purpose.EVAL_ENV,
         index=index,
         # A fresh envpool would be compiled anew on its XLA path.
@@ -157,20 +163,24 @@ class _Match(NamedTuple):
 
     config: RunConfig
     network: Network
-    roots: Key[Array, " member"]
     num_envs: int
     games: int
     max_steps: int
 
-    def act(self, params: Params, index: Leaf, time: Leaf, obs: Leaf) -> Int[Array, " total"]:
+    def act(
+        self, params: Params, roots: Leaf, index: Leaf, time: Leaf, obs: Leaf
+    ) -> Int[Array, " total"]:
         """One action for each environment of every member."""
         policy = self.config.evaluation.policy
-        return act(self.network, policy, params, self.roots, index, time, obs)
+        return act(self.network, policy, params, roots, index, time, obs)
 
-    def traced(self, params: Params, index: Int[Array, ""]) -> _Ledger:
+    def traced(
+        self, params: Params, index: Int[Array, ""], seeds: Int[Array, " member"]
+    ) -> _Ledger:
         """From making the environments to the last game, inside jit."""
-        env = _open(self.config, self.num_envs, index)
+        env = _open(self.config, self.num_envs, index, tuple(seeds))
         state, obs = env.reset()
+        roots = roots_of(seeds)
 
         def unfinished(carry: tuple[Array, EnvState, Array, _Ledger]) -> Bool[Array, ""]:
             time, _, _, ledger = carry
@@ -180,21 +190,24 @@ class _Match(NamedTuple):
             carry: tuple[Array, EnvState, Array, _Ledger],
         ) -> tuple[Array, EnvState, Array, _Ledger]:
             time, state, obs, ledger = carry
-            state, step = env.step(state, self.act(params, index, time, obs))
+            state, step = env.step(state, self.act(params, roots, index, time, obs))
             return time + 1, state, step.obs, _record(ledger, step)
 
         ledger = jax.tree.map(jnp.asarray, _blank(env.num_envs, self.games))
         return jax.lax.while_loop(unfinished, body, (jnp.int32(0), state, obs, ledger))[-1]
 
-    def hosted(self, params: Params, index: Int[np.generic, ""]) -> _Ledger:
+    def hosted(
+        self, params: Params, index: Int[np.generic, ""], seeds: Int[np.ndarray, " member"]
+    ) -> _Ledger:
         """Stepped from the host."""
-        env = _open(self.config, self.num_envs, int(index))
+        env = _open(self.config, self.num_envs, int(index), tuple(map(int, seeds)))
         state, obs = env.reset()
+        roots = roots_of(seeds)
         ledger = _blank(env.num_envs, self.games)
         for time in range(self.max_steps):
             if not _playing(ledger).any():
                 break
-            action = self.act(params, index, np.int32(time), obs)
+            action = self.act(params, roots, index, np.int32(time), obs)
             state, step = env.step(state, np.asarray(action))
             obs, ledger = step.obs, _record(ledger, step)
         return ledger

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from rl_eval.errors import ExplainedError
+
 NAME = "lock.json"
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0  # without a heartbeat: its process is gone, whatever machine it was on
 
 
-class LockedError(RuntimeError):
+class LockedError(ExplainedError):
     """Another process is at work in the directory."""
 
 

@@ -59,7 +59,7 @@ class Session:
 
 @dataclasses.dataclass
 class Clock:
-    """Iterations done, the seconds they took (compilation left out), and when what was last done."""
+    """Iterations done, the seconds they took without compilation, and what was last done when."""
 
     done: int = 0
     wall_s: float = 0.0

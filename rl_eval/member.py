@@ -37,7 +37,7 @@ class Member:
         self, returns: np.ndarray, lengths: np.ndarray, iteration: int, wall_s: float
     ) -> bool:
         """Record the games of an evaluation [episode]; whether they are the best so far."""
-        diverged = self.metrics.diverged
+        diverged, returns = self.metrics.diverged, returns.astype(float)
         if diverged:
             returns = np.full(returns.size if self.floor is not None else 0, self.floor, float)
             lengths = lengths[:0]

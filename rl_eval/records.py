@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rl_eval import lock
+from rl_eval.errors import ExplainedError
 
 SCHEMA = 1
 METRICS, EVALUATIONS, RESUMES = "metrics.jsonl", "eval.jsonl", "resumes.jsonl"
 Status = Literal["running", "completed", "diverged", "failed"]
+INTERRUPTED = "interrupted"  # begins the reason of a run that failed only for being stopped
 
 
 class RunExistsError(FileExistsError):
     """The directory already holds a run; runs are never overwritten silently."""
 
 
-class RecordError(ValueError):
+class RecordError(ExplainedError):
     """A record that cannot be read; the message names the file."""
 
 

@@ -25,6 +25,7 @@ from rl_eval.envs import episode_stats, gymnax
 from rl_eval.envs.base import Layout
 from rl_eval.envs.protocols import CLASSIC, evaluation
 from rl_eval.envs.registry import env_family, make_env
+from rl_eval.errors import ExplainedError
 from rl_eval.evaluate import MAX_GAME_STEPS, EndlessGameError, act, roots_of
 from rl_eval.ppo.networks import Params, make_network
 from rl_eval.prng import Purpose
@@ -48,7 +49,7 @@ PALETTE = np.array(
 )
 
 
-class FilmError(RuntimeError):
+class FilmError(ExplainedError):
     """ffmpeg could not write a film; the message is its own."""
 
 
@@ -162,7 +163,7 @@ def shots(stage: Stage, config: RunConfig, params: Params, index: int) -> Iterat
     """
     env, episodes, policy = stage.env, config.evaluation.episodes, config.evaluation.policy
     network = make_network(config.network, env.observation, env.num_actions)
-    roots = roots_of(config)
+    roots = roots_of(config.seeds)
     advance = jax.jit(env.step) if env.jittable else env.step
     state, obs = env.reset()
     stats = episode_stats.init(1)

@@ -10,11 +10,9 @@ from typing import Annotated, Any
 import tyro
 
 from optimizers.weights import WeightsError
-from rl_eval.checkpoint import CheckpointError
 from rl_eval.cli import doctor, evaluate, listing, meta_train, train, video
 from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
-from rl_eval.lock import LockedError
-from rl_eval.records import RecordError
+from rl_eval.errors import ExplainedError
 from rl_eval.settings import SettingsError
 from rl_eval.stop import Terminated
 
@@ -52,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     except SettingsError as error:
         print(f"rl-eval: {error}", file=sys.stderr)
         code = USAGE
-    except (WeightsError, CheckpointError, LockedError, RecordError) as error:
+    except (WeightsError, ExplainedError) as error:
         print(f"rl-eval: {error}", file=sys.stderr)
         code = FAILED
     except KeyboardInterrupt:
