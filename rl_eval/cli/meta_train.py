@@ -78,7 +78,8 @@ def _evaluate(ref: str, config: metatrain.MetaTrainConfig, console: Console) -> 
     inner = [tasks.resolve(name, config.hidden, config.batch_size) for name in config.tasks]
     groups = tasks.group_tasks(inner)
     scores = {rule.name: metric.scorer(rule, groups)(theta), "adam": metric.adam(groups)}
-    print(f"{ref}: mean loss over {', '.join(config.tasks)}\n\n{metric.to_markdown(scores)}\n")
+    heading = f"{ref}: mean loss over {', '.join(config.tasks)}"
+    print(f"{heading}\n\n{metric.to_markdown(scores)}\n", flush=True)  # the rest takes minutes
     errors = Console(stderr=True)
     rows = metatrain.evaluate(theta, rule, progress=lambda row: errors.print(_row(row)))
     print(metatrain.to_markdown(rows))
