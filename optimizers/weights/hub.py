@@ -17,13 +17,13 @@ ATTEMPTS = 3
 RETRY_SECONDS = 1.0  # doubles with each attempt
 
 
-def parse(ref: str) -> tuple[str, str]:
-    """(owner/repo, file) of `hf:owner/repo[/file]`."""
-    match = re.fullmatch(r"hf:([\w.-]+/[\w.-]+)(?:/([\w./-]+))?", ref)
+def parse(ref: str) -> tuple[str, str, str | None]:
+    """(owner/repo, file, revision) of `hf:owner/repo[/file][@revision]`."""
+    match = re.fullmatch(r"hf:([\w.-]+/[\w.-]+)(?:/([\w./-]+))?(?:@([\w.-]+))?", ref)
     file = (match and match[2]) or DEFAULT_FILE
     if match is None or ".." in ref.removeprefix("hf:").split("/"):
-        raise WeightsError(f"{ref!r} is not of the form hf:owner/repo[/file]")
-    return match[1], file
+        raise WeightsError(f"{ref!r} is not of the form hf:owner/repo[/file][@revision]")
+    return match[1], file, match[3]
 
 
 def fetch(repo: str, file: str, revision: str | None = None) -> tuple[bytes, str]:

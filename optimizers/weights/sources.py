@@ -45,6 +45,11 @@ class Provenance:
     revision: str | None
     sha256: str
 
+    @property
+    def pinned(self) -> str:
+        """A reference that means this content for good, as far as its source can promise it."""
+        return f"{self.source}@{self.revision}" if self.revision else self.source
+
 
 @functools.cache
 def manifest() -> dict[str, dict[str, Any]]:
@@ -58,8 +63,8 @@ def resolve(
     """Weights that are checked to be of the optimizer's form, and their provenance.
 
     Args:
-        ref: a shipped name, a path, `hf:owner/repo[/file]`, or None for the shipped weights of
-            `optimizer`. Names that do not ship are looked up in the folder RL_EVAL_WEIGHTS.
+        ref: a shipped name, a path, `hf:owner/repo[/file][@revision]`, or None for the shipped
+            weights of `optimizer`. Names that do not ship are looked up in the folder RL_EVAL_WEIGHTS.
         optimizer: a registered name, e.g. `velo`.
         lock: what an earlier run had: the revision to fetch and the sha256 to insist on.
 
@@ -110,14 +115,14 @@ def _shipped(name: str) -> bytes:
 
 
 def _from_hub(ref: str, lock: Provenance | None) -> tuple[bytes, str, str | None]:
-    repo, file = hub.parse(ref)
+    repo, file, revision = hub.parse(ref)
     source = f"hf:{repo}/{file}"
     if folder := os.environ.get(FOLDER_VARIABLE):
         path = Path(folder, repo, file)
         if path.is_file():
             return files.read_bytes(path), source, None
     try:
-        data, revision = hub.fetch(repo, file, lock.revision if lock else None)
+        data, revision = hub.fetch(repo, file, lock.revision if lock else revision)
     except WeightsError as error:
         raise WeightsError(
             f"{source}: {error}. To use it without the hub put the file at "
