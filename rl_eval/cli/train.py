@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,11 +13,12 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from optimizers import registry, weights
+from optimizers import registry
 from optimizers.spec import OptimizerSpec
 from rl_eval import sinks
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.display import live
+from rl_eval.cli.locked import recorded_weights, with_weights
 from rl_eval.cli.outcome import report
 from rl_eval.config import RunConfig, config_id
 from rl_eval.lock import LockedError, holder
@@ -73,16 +74,14 @@ def run(args: Train) -> int:
         return _resume(args, args.resume, console)
     config, spec = configure(args)
     sinks.check(log_to(args))
+    config, used = with_weights(config, spec, recorded_weights(args.config))
     out = args.out or Path("runs") / default_name(config)
     from rl_eval import runner  # jax starts here, after all that can be wrong was checked
 
     if args.overwrite:
         _remove(out, config)
     static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
-    facts = {
-        "rerun": rerun_command(out, config),
-        "weights": weights_used(spec, config.optimizer.hyperparameters),
-    }
+    facts = {"rerun": rerun_command(out, config), "weights": used and dataclasses.asdict(used)}
     with _options(args, config, console) as options:
         try:
             results = runner.train(config, handle(spec, static), numbers, out, facts, options)
@@ -109,12 +108,7 @@ def _resume(args: Train, out: Path, console: Console) -> int:
         settings = spec.resolve(config.optimizer.hyperparameters)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    used, recorded = weights_used(spec, settings), runs[0].provenance.get("weights")
-    if used and recorded and used["sha256"] != recorded["sha256"]:
-        raise SettingsError(
-            f"{out}: began with weights of sha256 {recorded['sha256']}, but {used['source']} "
-            f"has {used['sha256']} now"
-        )
+    with_weights(config, spec, runs[0].provenance.get("weights"))
     from rl_eval import runner
 
     static, numbers = spec.split(settings)
@@ -181,17 +175,6 @@ def handle(spec: OptimizerSpec, static: dict[str, Any]) -> Any:
         return spec.build(num_steps, **static, **numbers)
 
     return Optimizer(make, frozenset(spec.needs), spec.eval_params)
-
-
-def weights_used(spec: OptimizerSpec, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Source and checksum of a learned rule's weights; None for rules that have none.
-
-    Raises:
-        WeightsError: they cannot be had, said before anything is written.
-    """
-    if "weights" not in settings or spec.name not in weights.TEMPLATES:
-        return None
-    return dataclasses.asdict(weights.resolve(settings["weights"], spec.name)[1])
 
 
 def default_name(config: RunConfig) -> str:
