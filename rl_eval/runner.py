@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,17 +17,17 @@ from rl_eval.config import RunConfig, alone, to_dict
 from rl_eval.cost import measure
 from rl_eval.envs.registry import make_env
 from rl_eval.envs.scores import random_score
-from rl_eval.evaluate import make_evaluator
+from rl_eval.evaluate import Evaluator, make_evaluator
 from rl_eval.lock import locked
 from rl_eval.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
 from rl_eval.member import Member
 from rl_eval.ppo.learner import Optimizer, make_learner
-from rl_eval.ppo.networks import Network, make_network
+from rl_eval.ppo.networks import make_network
 from rl_eval.ppo.population import Population, make_population
 from rl_eval.ppo.state import TrainState, traced
 from rl_eval.provenance import provenance
 from rl_eval.reading import Recorded
-from rl_eval.records import RunDirectory, RunExistsError, Status, write_json
+from rl_eval.records import INTERRUPTED, RunDirectory, RunExistsError, Status, write_json
 from rl_eval.restoring import filled, newest_checkpoints
 from rl_eval.settings import SettingsError
 from rl_eval.sinks import Sinks
@@ -75,8 +76,12 @@ class Built(NamedTuple):
     """The compiled parts that a configuration describes."""
 
     env: Environment
-    network: Network
     population: Population
+    evaluator: Evaluator | None
+    eval_params: Callable[[Any, Any], Any] | None
+
+
+Build = Callable[..., Built]  # as `build`
 
 
 def run_directories(config: RunConfig, out: Path) -> list[Path]:
@@ -86,8 +91,13 @@ def run_directories(config: RunConfig, out: Path) -> list[Path]:
     return [out / f"seed-{seed}" for seed in config.seeds]
 
 
-def build(config: RunConfig, optimizer: Optimizer, resumed: int = 0) -> Built:
-    """Environment pool, network and population; `resumed`: how often the run was so far.
+def build(
+    config: RunConfig, optimizer: Optimizer, resumed: int = 0, like: Built | None = None
+) -> Built:
+    """Environment pool, population and evaluator; `resumed`: how often the run was so far.
+
+    `like`: those of a configuration that differs in no more than seeds (as many) and traced
+    numbers. Its compiled programs serve again, unless a simulator lives outside of them.
 
     Raises:
         SettingsError: the parts do not fit together.
@@ -101,19 +111,27 @@ def build(config: RunConfig, optimizer: Optimizer, resumed: int = 0) -> Built:
             atari=config.env.atari,
             index=resumed,
         )
+        if like is not None and env.jittable and env.rewindable:
+            return like._replace(env=env)
         network = make_network(config.network, env.observation, env.num_actions)
     except ValueError as error:
         raise SettingsError(str(error)) from None
     learner = make_learner(network, optimizer, config.ppo, config.num_iterations)
-    return Built(env, network, make_population(env, network, learner, config.ppo, MAX_CHUNK))
+    special = optimizer.eval_params
+    return Built(
+        env,
+        make_population(env, network, learner, config.ppo, MAX_CHUNK),
+        None if config.evaluation.every is None else make_evaluator(config, network),
+        jax.jit(jax.vmap(special)) if special else None,
+    )
 
 
-def start(config: RunConfig, population: Population, numbers: dict[str, float]) -> TrainState:
+def start(config: RunConfig, built: Built, numbers: dict[str, float]) -> TrainState:
     """The first state; `numbers` are the optimizer's traced hyperparameters."""
     one = traced(config.hparams, numbers)
     members = len(config.seeds)
     stacked = jax.tree.map(lambda x: jnp.broadcast_to(x, (members,)), one)
-    return population.init(config.seeds, stacked)
+    return built.population.init(config.seeds, stacked, built.env)
 
 
 def train(
@@ -123,10 +141,12 @@ def train(
     out: Path,
     facts: Mapping[str, Any],
     options: Options = Options(),
+    make: Build = build,
 ) -> list[Result]:
     """Train every seed of `config` as one population and record each in its own directory.
 
-    `facts` go into the record as they are, beside what the machine and the code say.
+    `facts` go into the record as they are, beside what the machine and the code say. `make` is
+    `build`, or one that remembers what it built.
 
     Raises:
         RunExistsError: a directory is taken; nothing is written then.
@@ -138,14 +158,14 @@ def train(
     for directory in directories:
         if directory.taken():
             raise RunExistsError(str(directory.path))
-    built = build(config, optimizer)
+    built = make(config, optimizer)
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
     facts = {**provenance(), "population": list(config.seeds), **path, **facts}
     with _held(directories, options.notify):
         for directory, one in zip(directories, alone(config), strict=True):
             directory.create(to_dict(one), facts)
         session = _session(config, built, optimizer, directories, options)
-        return _run(session, start(config, built.population, numbers), Clock(), options)
+        return _run(session, start(config, built, numbers), Clock(), options)
 
 
 def resume(
@@ -154,11 +174,13 @@ def resume(
     numbers: dict[str, float],
     out: Path,
     options: Options = Options(),
+    make: Build = build,
 ) -> list[Result]:
     """Go on with a run to its planned end, from the newest checkpoint that all its seeds have.
 
     JAX environments go on exactly. Simulators that cannot be saved start new games, from seeds
-    derived of (seed, how often the run was resumed); all else is exact.
+    derived of (seed, how often the run was resumed); all else is exact. A run that has no
+    checkpoint yet starts over as it began.
 
     Raises:
         CheckpointError: no checkpoint can be used; each is named with the reason.
@@ -168,13 +190,14 @@ def resume(
     with _held(directories, options.notify):
         found = newest_checkpoints(directories, config, options.notify)
         times = 1 + max(directory.times_resumed() for directory in directories)
-        built = build(config, optimizer, times)
+        built = make(config, optimizer, times if found else 0)
         session = _session(config, built, optimizer, directories, options)
-        state, clock = start(config, built.population, numbers), Clock()
+        state, clock = start(config, built, numbers), Clock()
         if found:
             state = filled(state, found, built.env.rewindable)
             clock = Clock(found[0].iteration, found[0].facts["wall_s"])
-        games = "went on" if built.env.rewindable else f"new, from (seed, {times})"
+        exact = built.env.rewindable or not found
+        games = "went on" if exact else f"new, from (seed, {times})"
         note = {"iteration": clock.done, "time": time.time(), "games": games, **provenance()}
         for i, member in enumerate(session.members):
             if found:
@@ -218,10 +241,7 @@ def _session(
     floor = config.diverged_score
     if floor is None:
         floor = random_score(config.env.id)
-    evaluator = None
-    if config.evaluation.every is not None:
-        evaluator = make_evaluator(config, built.network)
-    special = optimizer.eval_params
+    evaluator = built.evaluator
     return Session(
         config=config,
         population=built.population,
@@ -230,8 +250,8 @@ def _session(
             Member(one, i, directory, floor)
             for i, (one, directory) in enumerate(zip(alone(config), directories, strict=True))
         ],
-        evaluator=evaluator,
-        eval_params=jax.jit(jax.vmap(special)) if special else None,
+        evaluator=evaluator and functools.partial(evaluator, seeds=config.seeds),
+        eval_params=built.eval_params,
         rewindable=built.env.rewindable,
         checkpoint_s=options.checkpoint_s,
         show=options.show,
@@ -246,7 +266,7 @@ def _run(session: Session, state: TrainState, clock: Clock, options: Options) ->
             with suppress(OSError):  # the disk may be what failed
                 member.directory.set_status(status, reason)
 
-    interrupted = "interrupted; `rl-eval train --resume` goes on"
+    interrupted = f"{INTERRUPTED}; `rl-eval train --resume` goes on"
     try:
         with graceful(lambda: close("failed", interrupted)) as stop, _logged(session, options):
             begun = time.perf_counter()

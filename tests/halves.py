@@ -32,8 +32,8 @@ def parts(name):
         assignments=SMALL,
     )
     static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
-    population = runner.build(config, handle(spec, static)).population
-    return config, population, runner.start(config, population, numbers)
+    built = runner.build(config, handle(spec, static))
+    return config, built.population, runner.start(config, built, numbers)
 
 
 def first(name, folder):

@@ -47,14 +47,14 @@ class Layout:
 
     Attributes:
         num_envs: environments per member.
-        seeds: one per member.
+        seeds: one per member; traced ones are not checked, and `keys` is traced too.
         purpose: keeps training and evaluation streams apart.
         index: which of several pools for one purpose, such as those of a run's evaluations; each
             has streams of its own. May be traced, by which `keys` is traced too.
     """
 
     num_envs: int
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int | Int[Array, ""], ...] = (0,)
     purpose: Purpose = Purpose.ENV
     index: int | Int[Array, ""] = 0
 
@@ -63,7 +63,7 @@ class Layout:
             raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
         if not self.seeds:
             raise ValueError("seeds must name at least one seed, got none")
-        if any(not 0 <= seed < 2**31 for seed in self.seeds):
+        if any(isinstance(seed, int) and not 0 <= seed < 2**31 for seed in self.seeds):
             raise ValueError(f"seeds must lie in [0, 2**31), got {list(self.seeds)}")
         if isinstance(self.index, int) and not 0 <= self.index < _INDICES:
             raise ValueError(f"index must lie in [0, 2**31), got {self.index}")
@@ -81,9 +81,9 @@ class Layout:
 
     def int_seeds(self) -> Int[np.ndarray, " env"]:
         """The stream of every environment, for simulators that are seeded with an integer."""
-        return np.concatenate([self._words(seed) for seed in self.seeds])
+        return np.concatenate([self._words(int(seed)) for seed in self.seeds])
 
-    def _root(self, seed: int) -> Key[Array, ""]:
+    def _root(self, seed: int | Int[Array, ""]) -> Key[Array, ""]:
         root = stream(seed, self.purpose)
         # Beyond the numbers of environments, which are folded into the root of index 0.
         other = jax.random.fold_in(root, jnp.uint32(_INDICES) + jnp.uint32(self.index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -51,9 +52,7 @@ class GymnaxEnv:
     path_reason = "written in JAX"
 
     def __init__(self, env_id: str, layout: Layout, max_episode_steps: int | None = None) -> None:
-        import gymnax  # slow to import
-
-        self._env, params = gymnax.make(env_id)
+        self._env, params = _simulator(env_id)
         if max_episode_steps is not None:
             params = params.replace(max_steps_in_episode=max_episode_steps)
         self._params = params
@@ -69,7 +68,7 @@ class GymnaxEnv:
         """Start every environment from its own seed."""
         keys = self._layout.keys()
         steps = jnp.zeros(self.num_envs, jnp.int32)
-        obs, inner = jax.jit(self._reset_env)(step_keys(keys, steps))
+        obs, inner = _reset_jit(self._env, self._obs_dtype, step_keys(keys, steps), self._params)
         return GymnaxState(keys, steps + 1, inner), obs
 
     def step(self, state: GymnaxState, action: Int[Leaf, " env"]) -> tuple[GymnaxState, Step]:
@@ -96,6 +95,23 @@ class GymnaxEnv:
         return GymnaxState(state.key, state.steps + 1, inner), step
 
     def _reset_env(self, keys: Key[Array, " env"]) -> tuple[Shaped[Array, "env ..."], Any]:
-        obs, inner = jax.vmap(self._env.reset_env, in_axes=(0, None))(keys, self._params)
-        # gymnax starts counters as Python ints; their weak types would compile a second program.
-        return obs.astype(self._obs_dtype), jax.tree.map(lambda x: x.astype(x.dtype), inner)
+        return _reset(self._env, self._obs_dtype, keys, self._params)
+
+
+@functools.cache
+def _simulator(env_id: str) -> tuple[Any, Any]:
+    """One for all pools: it has no state, and what is compiled is compiled for the object."""
+    import gymnax  # slow to import
+
+    return gymnax.make(env_id)
+
+
+def _reset(
+    env: Any, dtype: Any, keys: Key[Array, " env"], params: Any
+) -> tuple[Shaped[Array, "env ..."], Any]:
+    obs, inner = jax.vmap(env.reset_env, in_axes=(0, None))(keys, params)
+    # gymnax starts counters as Python ints; their weak types would compile a second program.
+    return obs.astype(dtype), jax.tree.map(lambda x: x.astype(x.dtype), inner)
+
+
+_reset_jit = jax.jit(_reset, static_argnums=(0, 1))

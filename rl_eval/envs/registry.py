@@ -10,6 +10,7 @@ from jaxtyping import Array, Int
 
 from rl_eval.envs import ale, envpool, gymnasium, gymnax, probes
 from rl_eval.envs.base import Layout
+from rl_eval.envs.landscape import LANDSCAPES
 from rl_eval.envs.protocols import CLASSIC, AtariOptions
 from rl_eval.prng import Purpose
 from rl_eval.types import Environment
@@ -25,6 +26,7 @@ _LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "registered": lambda: tuple(_registered),
     "gymnax": lambda: gymnax.CLASSIC + gymnax.MINATAR,
     "probe": lambda: tuple(probes.PROBES),
+    "formula": lambda: tuple(LANDSCAPES),
     "envpool": envpool.game_ids,
     "ale": ale.ale_ids,
 }
@@ -34,7 +36,7 @@ def make_env(
     env_id: str,
     *,
     num_envs: int,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int | Int[Array, ""]] = (0,),
     purpose: Purpose = Purpose.ENV,
     index: int | Int[Array, ""] = 0,
     path: Path = "auto",
@@ -90,7 +92,7 @@ def env_family(env_id: str) -> Family:
     backend = _backend(env_id)
     if backend == "registered":
         return _registered[env_id][1]
-    if backend == "probe":
+    if backend in ("probe", "formula"):
         return "probe"
     if backend in ("envpool", "ale"):
         return "atari"
@@ -119,6 +121,10 @@ def _make(env_id: str, layout: Layout, path: Path, options: AtariOptions) -> Env
             return gymnax.GymnaxEnv(env_id, layout)
         case "probe":
             return probes.ProbeEnv(env_id, layout)
+        case "formula":
+            raise ValueError(
+                f"'{env_id}' is a formula in place of training; `rl-eval sweep` evaluates it"
+            )
         case "envpool":
             return envpool.make_atari(env_id, layout, options, path)
         case "ale":

@@ -33,11 +33,14 @@ class IterationMetrics(NamedTuple):
 class Population(NamedTuple):
     """`init(seeds, hparams)`, hparams stacked to [member]; `run(state, n)` goes n iterations on.
 
+    `init(seeds, hparams, pool)` starts in another pool of the same environments, such as that of
+    other seeds; nothing is compiled again where they are jittable and rewindable.
+
     `run` consumes its state (buffers are donated) and returns metrics of max_chunk rows, of which
     the first n count. `compile(state)` returns the seconds it took; calling `run` compiles too.
     """
 
-    init: Callable[[Sequence[int], Hparams], TrainState]
+    init: Callable[..., TrainState]
     run: Callable[[TrainState, int], tuple[TrainState, IterationMetrics]]
     warm_up: Callable[[TrainState], TrainState]
 
@@ -66,11 +69,13 @@ def make_population(
     rollout = Rollout(env, network, learner, config)
     members = rollout.members
 
-    def init(seeds: Sequence[int], hparams: Hparams) -> TrainState:
+    init_learners = jax.jit(jax.vmap(learner.init))
+
+    def init(seeds: Sequence[int], hparams: Hparams, pool: Environment = env) -> TrainState:
         keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-        env_state, obs = env.reset()
+        env_state, obs = pool.reset()
         return TrainState(
-            learner=jax.jit(jax.vmap(learner.init))(keys, hparams),
+            learner=init_learners(keys, hparams),
             env_state=env_state,
             obs=obs,
             episodes=episode_stats.init(env.num_envs),
