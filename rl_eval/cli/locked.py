@@ -20,7 +20,7 @@ def with_weights(
     """`config` with a hub reference pinned to its revision, and where the weights came from.
 
     (config, None) for rules that have no weights. `recorded` is what a file holds as those of an
-    earlier run, which may be anything; it binds as long as the configuration still names the same source.
+    earlier run, which may be anything; it binds as long as the same source is named.
 
     Raises:
         WeightsError: they cannot be had, or are not those on record; said before anything is

@@ -18,10 +18,7 @@ COMMIT = "c" * 40
 @pytest.fixture
 def thetas(golden):
     """Two files of weights."""
-    return (
-        golden / "theta" / "celo2_seed0.theta.state",
-        golden / "theta" / "celo2_seed1.theta.state",
-    )
+    return tuple(golden / "theta" / f"celo2_seed{seed}.theta.state" for seed in (0, 1))
 
 
 def configured(ref):
