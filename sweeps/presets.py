@@ -21,6 +21,15 @@ def read_preset(name: str, optimizers: Sequence[str]) -> Space:
     Raises:
         SettingsError: there is no such preset, or it does not fit an optimizer.
     """
+    return read_space(path(name), optimizers)
+
+
+def path(name: str) -> Path:
+    """The file of a preset.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
     if name not in names():
         raise SettingsError(f"unknown preset {name}; {near(name, names())}")
-    return read_space(FOLDER / f"{name}.yaml", optimizers)
+    return FOLDER / f"{name}.yaml"

@@ -24,7 +24,7 @@ from typing import Any
 from optimizers import registry
 from optimizers.spec import Choice, LogUniform, Uniform
 from rl_eval.config import RunConfig, config_id, to_dict
-from rl_eval.records import SCHEMA, RecordError
+from rl_eval.records import INTERRUPTED, SCHEMA, RecordError
 from rl_eval.report.sweep_record import AxisRecord, PlannedTrial, Scale, SweepRecord, read_object
 from rl_eval.settings import SettingsError, merge, read
 from sweeps.designs import Design, draw
@@ -170,15 +170,17 @@ def remaining(
     """What is planned and has not ended, by each run's status.json.
 
     `ended=ENDED` includes runs that failed, to try them again. A run without a readable status,
-    or one that was killed while running, has not ended.
+    or one that was killed while running or asked to stop, has not ended.
     """
 
     def status(trial: Trial, seed: int) -> Any:
         try:
             file = run_directory(sweep, trial.id, seed) / "status.json"
-            return read_object(file).get("status")
+            found = read_object(file)
         except RecordError:
             return None
+        stopped = str(found.get("reason")).startswith(INTERRUPTED)
+        return None if stopped else found.get("status")
 
     seeds = tuple(seeds)
     return [(t, s) for t in trials for s in seeds if status(t, s) not in ended]

@@ -1,0 +1,50 @@
+"""`rl-eval report`: figures, page and table of a sweep, from its records alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from rl_eval.records import RecordError
+from rl_eval.report.runs import Objective
+from rl_eval.settings import SettingsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Draw a sweep: an HTML page that opens offline, PNG, SVG and PDF figures, a CSV of trials."""
+
+    sweep: Annotated[Path, tyro.conf.Positional]
+    """Directory of the sweep."""
+    out: Path | None = None
+    """Where the files go. Default SWEEP/report."""
+    objective: Objective = "final"
+    """What a run is worth: its final return, the area under its curve, or its best checkpoint."""
+
+
+def run(args: Report) -> int:
+    """Write everything and say what was written."""
+    from rl_eval.report.table import read_table, write_csv
+
+    table = read_table(args.sweep, args.objective)
+    try:
+        from rl_eval.report import parcoords_figure, parcoords_page
+
+        out = args.out or args.sweep / "report"
+        out.mkdir(parents=True, exist_ok=True)
+        written = [*parcoords_page.render(table, out), *parcoords_figure.render(table, out)]
+        written.append(write_csv(table, out / "trials.csv"))
+    except ImportError as error:
+        raise SettingsError(f"reports need {error.name}: pip install 'rl-eval[sweeps]'") from None
+    except OSError as error:
+        raise RecordError(f"{error.filename}: {error.strerror}") from None
+    console = Console(stderr=True)
+    for problem in table.problems:
+        console.print(f"left out: {problem}", highlight=False, soft_wrap=True, markup=False)
+    for path in written:
+        print(path)
+    return 0

@@ -1,0 +1,287 @@
+"""`rl-eval sweep`: how returns depend on hyperparameters, for one or many optimizers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rl_eval.cli.configure import resolve
+from rl_eval.cli.exits import DIVERGED, DONE, FAILED
+from rl_eval.cli.locked import with_weights
+from rl_eval.cli.sweep_display import live
+from rl_eval.cli.sweep_plan import Plan, extended, space_values, trials_of, write
+from rl_eval.cli.train import parse_seeds
+from rl_eval.lock import locked
+from rl_eval.records import SCHEMA
+from rl_eval.report.table import Row, read_table
+from rl_eval.settings import SettingsError
+from sweeps import execute
+from sweeps.designs import Design
+from sweeps.local import PATIENCE_S, cores, local
+from sweeps.space import make_space
+from sweeps.trials import Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Run PPO at many points of a hyperparameter space; a killed sweep goes on with --resume."""
+
+    preset: str | None = None
+    """A space that ships with the project: sensitivity, learning-rate, celo2-paper."""
+    space: Path | None = None
+    """A space of your own, in YAML."""
+    env: str | None = None
+    """Environments, separated by commas."""
+    optimizers: str = "adamw"
+    """Registered names or module:attribute, separated by commas."""
+    trials: int | None = None
+    """Points per environment and optimizer; with --resume, to add some."""
+    seeds: str | None = None
+    """How many (3 is 0,1,2), or which, separated by commas (default 0); with --resume, to add."""
+    design: Literal["sobol", "random", "grid", "lhs", "latin-hypercube"] | None = None
+    """Instead of the space's own."""
+    design_seed: int = 0
+    """Another one gives other points."""
+    total_timesteps: float | None = None
+    """Env steps per run."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """key=value for what does not vary; repeatable."""
+    eval_every: float | None = None
+    """Env steps between evaluations. Default: none; the return is that of the last training."""
+    eval_episodes: int | None = None
+    """Games per evaluation. Default 128, on Atari 32."""
+    out: Path | None = None
+    """Directory. Default sweeps/<preset or file>-<time>."""
+    resume: Path | None = None
+    """Go on with the sweep in this directory."""
+    retry_failed: bool = False
+    """With --resume: run what failed once more."""
+    workers: str = "local"
+    """Processes, each on a core of its own: local (one a core) or a number."""
+    population: Literal["auto", "1"] = "auto"
+    """Members trained together by a worker."""
+    patience: float = PATIENCE_S
+    """Seconds without a sign of life after which a worker is taken to hang."""
+    json: bool = False
+    """Print one JSON object as the last line."""
+
+
+def run(args: Sweep) -> int:
+    """Exit code: 1 if a run failed, 3 if every run diverged, else 0."""
+    console = Console(stderr=args.json)
+    on = _cores(args.workers)
+    if args.resume is not None:
+        out = args.resume
+        _refuse_others(args)
+        with locked(out) if out.is_dir() else locked(_no_sweep(out)):
+            described, trials = extended(out, seeds_of(args.seeds), args.trials, _command())
+            _run(args, out, described, trials, on, console)
+    else:
+        described = _describe(args)
+        trials = trials_of(described)
+        out = args.out or Path("sweeps") / _name(args)
+        if (out / "sweep.json").exists():
+            raise SettingsError(f"{out} holds a sweep: `rl-eval sweep --resume {out}` goes on")
+        if out.exists() and any(not p.name.startswith(".") for p in out.iterdir()):
+            raise SettingsError(f"{out} is not empty; give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out):
+            write(out, described, trials)
+            _run(args, out, described, trials, on, console)
+    return _report(console, out, as_json=args.json)
+
+
+def _run(
+    args: Sweep,
+    out: Path,
+    described: Plan,
+    trials: Sequence[Trial],
+    on: Sequence[int | None],
+    console: Console,
+) -> None:
+    """Everything that has not ended, with a live display."""
+    todo = execute.items(trials, described.seeds, out, retry_failed=args.retry_failed)
+    tally = execute.tally(trials, described.seeds, out, todo)
+    signatures = len({item.signature for item in todo})
+    console.print(
+        f"{out}: {len(trials)} trials x {len(described.seeds)} seeds, {tally.ended} runs ended, "
+        f"{len(todo)} to go, {signatures} to compile",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not todo:
+        return
+    console.print(
+        f"{min(len(on), len(todo))} workers, a core and a thread each, one member at a time: on "
+        "CPUs that was measured faster than a vmapped population (docs: sweeps.local)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    executor = local("rl_eval.cli.trial:make", on, out / "workers", args.patience)
+    with live(console, tally, min(len(on), len(todo))) as show:
+        for event in execute.execute(todo, executor):
+            show(event)
+
+
+def _describe(args: Sweep) -> Plan:
+    """All that decides the trials, from the command line."""
+    if args.env is None:
+        raise SettingsError("no environment: give --env (`rl-eval envs` lists them)")
+    values, source = space_values(args.preset, args.space)
+    optimizers = _listed(args.optimizers)
+    make_space(values, optimizers, source)  # its errors before those of configurations
+    evaluation = {"every": args.eval_every, "episodes": args.eval_episodes}
+    flags: dict[str, Any] = {
+        "evaluation": {k: v for k, v in evaluation.items() if v is not None},
+        "seeds": [0],
+    }
+    if args.total_timesteps is not None:
+        flags["total_timesteps"] = args.total_timesteps
+    bases = []
+    for env in _listed(args.env):
+        for optimizer in optimizers:
+            config, spec = resolve(
+                env=env, optimizer=optimizer, flags=flags, assignments=_fitting(args.set, optimizer)
+            )
+            bases.append(with_weights(config, spec, None)[0])
+    return Plan(
+        schema=SCHEMA,
+        preset=args.preset,
+        source=source,
+        space=values,
+        optimizers=optimizers,
+        bases=tuple(bases),
+        design=_design(args.design),
+        design_seed=args.design_seed,
+        trials=args.trials,
+        seeds=seeds_of(args.seeds) or (0,),
+        commands=(_command(),),
+    )
+
+
+def _fitting(assignments: Sequence[str], optimizer: str) -> list[str]:
+    """`NAME.key=value` is for one optimizer of several, all else for all of them."""
+    own = f"{optimizer}."
+    plain = [text for text in assignments if not _of_another(text)]
+    mine = [text.removeprefix(own) for text in assignments if text.startswith(own)]
+    return [text for text in plain if not text.startswith(own)] + mine
+
+
+def _of_another(text: str) -> bool:
+    from optimizers import registry
+
+    return text.partition(".")[0] in registry.names()
+
+
+def seeds_of(text: str | None) -> tuple[int, ...] | None:
+    """`3` is 0,1,2; a list is itself.
+
+    Raises:
+        SettingsError: not integers, or not at least one.
+    """
+    if text is None:
+        return None
+    seeds = parse_seeds(text)
+    if "," not in text:
+        if seeds[0] < 1:
+            raise SettingsError(f"--seeds {text}: at least one is needed")
+        return tuple(range(seeds[0]))
+    return tuple(dict.fromkeys(seeds))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if "" in names:
+        raise SettingsError(f"{text}: expected names separated by commas")
+    return names
+
+
+def _design(name: str | None) -> Design | None:
+    return "latin-hypercube" if name == "lhs" else name  # type: ignore[return-value]
+
+
+def _cores(workers: str) -> list[int | None]:
+    """A core for each worker; several share one where there are more workers than cores."""
+    there = cores()
+    if workers == "local":
+        return there
+    if not workers.isdecimal() or int(workers) < 1:
+        raise SettingsError(f"--workers {workers}: expected local or a number of processes")
+    return [there[i % len(there)] for i in range(int(workers))]
+
+
+def _refuse_others(args: Sweep) -> None:
+    """A sweep keeps what it began with."""
+    may = {"resume", "trials", "seeds", "retry_failed", "workers", "population", "patience", "json"}
+    for field in dataclasses.fields(Sweep):
+        if field.name not in may and getattr(args, field.name) != field.default:
+            flag = "--" + field.name.replace("_", "-")
+            raise SettingsError(f"{flag} cannot go with --resume: a sweep keeps its configuration")
+
+
+def _name(args: Sweep) -> str:
+    what = args.preset or (args.space.stem if args.space else "sweep")
+    return f"{what}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _command() -> str:
+    return shlex.join(["rl-eval", *sys.argv[1:]])
+
+
+def _no_sweep(out: Path) -> Path:
+    raise SettingsError(f"--resume {out}: there is no such directory")
+
+
+def _report(console: Console, out: Path, *, as_json: bool) -> int:
+    """The table of a sweep, from its records, and its exit code."""
+    table = read_table(out)
+    shown = Table(title=str(out))
+    columns = ("env", "optimizer", "runs", "completed", "diverged", "failed", "best", "trial")
+    for column in columns:
+        shown.add_column(column, justify="left" if column in ("env", "optimizer") else "right")
+    groups = []
+    for env in table.envs:
+        for optimizer in table.optimizers:
+            rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
+            groups.append(_group(env, optimizer, rows))
+    for group in groups:
+        best = "-" if group["best"] is None else f"{group['best']:.2f}"
+        counts = [f"{group[name]:,}" for name in columns[2:6]]
+        shown.add_row(group["env"], group["optimizer"], *counts, best, group["trial"] or "-")
+    console.print(shown)
+    console.print(f"rl-eval report {out} draws it", highlight=False, soft_wrap=True)
+    total = {name: sum(group[name] for group in groups) for name in columns[2:6]}
+    if as_json:
+        summary = {"sweep_dir": str(out), **total, "groups": groups}
+        print(json.dumps(summary, allow_nan=False))
+    if total["failed"]:
+        return FAILED
+    return DIVERGED if total["diverged"] == total["runs"] else DONE
+
+
+def _group(env: str, optimizer: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """`best` is the mean over seeds of the best trial none of whose seeds diverged."""
+    scored = [
+        (r.objective, r.id) for r in rows if r.objective is not None and not r.count("diverged")
+    ]
+    best, trial = max(scored, default=(None, None))
+    counts = {s: sum(row.count(s) for row in rows) for s in ("completed", "diverged", "failed")}
+    runs = sum(len(row.seeds) for row in rows)
+    return {
+        "env": env,
+        "optimizer": optimizer,
+        "runs": runs,
+        **counts,
+        "best": best,
+        "trial": trial,
+    }

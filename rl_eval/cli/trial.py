@@ -1,0 +1,81 @@
+"""What a worker of a sweep does: one seed of a trial, begun or gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from optimizers import registry
+from rl_eval.cli.locked import recorded_weights, with_weights
+from rl_eval.cli.train import handle, rerun_command
+from rl_eval.config import RunConfig
+from rl_eval.envs.landscape import LANDSCAPES
+from rl_eval.lock import STALE_SECONDS, holder
+from rl_eval.loop import Progress
+from rl_eval.ppo.learner import Optimizer
+from rl_eval.runner import Built, Options, build, resume, train
+from rl_eval.settings import read
+from sweeps import landscape
+from sweeps.trials import static_signature
+from sweeps.work import Ending, Run, Tell
+
+TASK = "rl_eval.cli.trial:make"
+
+
+def make() -> Run:
+    """The function that a worker calls for each order; it keeps what was compiled last."""
+    kept: dict[str, Built] = {}
+
+    def remembered(config: RunConfig, optimizer: Optimizer, resumed: int = 0) -> Built:
+        key = static_signature(config)
+        built = build(config, optimizer, resumed, like=kept.get(key))
+        if key not in kept:
+            kept.clear()
+            kept[key] = built
+        return built
+
+    def run(
+        values: Mapping[str, Any], directory: Path, tell: Tell
+    ) -> tuple[Ending, str | None, float | None]:
+        config = read(RunConfig, values, str(directory))
+        _wait_for(directory)
+        begun = config.env.id not in LANDSCAPES and (directory / "config.json").is_file()
+        if not begun:
+            shutil.rmtree(directory, ignore_errors=True)  # a killed worker's, without a checkpoint
+        spec = registry.get(config.optimizer.name)
+        recorded = recorded_weights(directory / "config.json" if begun else None)
+        config, used = with_weights(config, spec, recorded)
+        facts = {
+            "rerun": rerun_command(directory, config),
+            "weights": used and dataclasses.asdict(used),
+        }
+        if config.env.id in LANDSCAPES:
+            status, score = landscape.evaluate(config, directory, facts)
+            return status, None, score
+
+        def show(progress: Progress) -> None:
+            tell(progress.env_steps / progress.total_env_steps, progress.episode_return)
+
+        static, numbers = spec.split(config.optimizer.hyperparameters)
+        optimizer, options = handle(spec, static), Options(cost=False, show=show)
+        if begun:
+            (result,) = resume(config, optimizer, numbers, directory, options, remembered)
+        else:
+            (result,) = train(config, optimizer, numbers, directory, facts, options, remembered)
+        score = result.final_return if result.eval_return is None else result.eval_return
+        assert result.status in ("completed", "diverged")
+        reason = None if result.diverged_at is None else f"at gradient step {result.diverged_at}"
+        return result.status, reason, score  # type: ignore[return-value]
+
+    return run
+
+
+def _wait_for(directory: Path) -> None:
+    """A sweep that was killed leaves workers that save their runs before they end."""
+    deadline = time.monotonic() + STALE_SECONDS
+    while holder(directory) is not None and time.monotonic() < deadline:
+        time.sleep(0.2)

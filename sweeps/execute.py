@@ -1,0 +1,98 @@
+"""From what is planned and what is recorded to runs, by any executor."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rl_eval.config import to_dict
+from rl_eval.records import RecordError, RunDirectory
+from rl_eval.report.sweep_record import read_object
+from sweeps.trials import ENDED, Trial, remaining, run_directory, static_signature
+from sweeps.work import Ended, Event, Executor, Item
+
+
+def items(
+    trials: Iterable[Trial], seeds: Iterable[int], sweep: Path, *, retry_failed: bool = False
+) -> list[Item]:
+    """What has not ended yet, by the records, in the order of the plan."""
+    ended = ENDED if retry_failed else ENDED | {"failed"}
+    return [
+        Item(
+            trial.id,
+            dataclasses.replace(trial.config, seeds=(seed,)),
+            run_directory(sweep, trial.id, seed),
+            static_signature(trial.config),
+        )
+        for trial, seed in remaining(trials, seeds, sweep, ended)
+    ]
+
+
+def execute(todo: Sequence[Item], executor: Executor) -> Iterator[Event]:
+    """The executor's events, each ending recorded before it is told."""
+    for event in executor(todo):
+        if isinstance(event, Ended) and event.status == "failed":
+            mark_failed(event.item, event.reason or "failed")
+        yield event
+
+
+def mark_failed(item: Item, reason: str) -> None:
+    """Record the failure of a run that could not do so itself; a full disk must not stop us."""
+    directory = RunDirectory(item.directory)
+    with suppress(OSError):
+        if not (item.directory / "config.json").is_file():
+            shutil.rmtree(item.directory, ignore_errors=True)
+            directory.create(to_dict(item.config), {})
+        directory.set_status("failed", reason)
+
+
+@dataclasses.dataclass
+class Tally:
+    """How a sweep stands. `score` of the best is its seed's own."""
+
+    total: int
+    completed: int = 0
+    diverged: int = 0
+    failed: int = 0
+    best: tuple[float, str] | None = None
+
+    @property
+    def ended(self) -> int:
+        return self.completed + self.diverged + self.failed
+
+    def add(self, event: Ended) -> None:
+        setattr(self, event.status, getattr(self, event.status) + 1)
+        self.scored(event.status, event.score, event.item.name)
+
+    def scored(self, status: str, score: float | None, name: str) -> None:
+        better = score is not None and (self.best is None or score > self.best[0])
+        if status == "completed" and better:
+            assert score is not None
+            self.best = score, name
+
+
+def tally(
+    trials: Sequence[Trial], seeds: Sequence[int], sweep: Path, todo: Sequence[Item]
+) -> Tally:
+    """How a sweep stands before `todo` is run."""
+    found = Tally(len(trials) * len(seeds))
+    left = {item.directory for item in todo}
+    for trial in trials:
+        for seed in seeds:
+            directory = run_directory(sweep, trial.id, seed)
+            if directory not in left:
+                _count(found, directory, f"{trial.id} seed {seed}")
+    return found
+
+
+def _count(found: Tally, directory: Path, name: str) -> None:
+    try:
+        facts = read_object(directory / "status.json")
+    except RecordError:
+        return
+    status, scores = facts["status"], (facts.get("eval_return"), facts.get("final_return"))
+    setattr(found, status, getattr(found, status) + 1)
+    found.scored(status, next((s for s in scores if isinstance(s, (int, float))), None), name)

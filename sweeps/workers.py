@@ -1,0 +1,94 @@
+"""The worker process: pinned to a core before jax starts, told what to run a line at a time.
+
+    python -m sweeps.workers TASK CORE DESCRIPTOR
+
+Orders come as JSON lines on standard input; its end says that nobody waits for results any more.
+What happens goes back as JSON lines on the file DESCRIPTOR. TASK is `module:function`, which is
+called without arguments and returns a `sweeps.work.Run`. CORE is a number, or - for any.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+LAST_SECONDS = 20.0  # for a run to save itself once nobody waits for it any more
+
+
+def main(task: str, core: str, descriptor: str) -> int:
+    """Run orders until there are no more; the exit code."""
+    if core != "-":
+        os.sched_setaffinity(0, {int(core)})
+    from rl_eval.stop import Terminated
+
+    def terminate(signum: int, frame: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    out = os.fdopen(int(descriptor), "w", buffering=1)
+
+    def say(**message: Any) -> None:
+        with suppress(OSError):  # nobody listens; the end of the orders says so in a moment
+            out.write(json.dumps(message) + "\n")
+
+    orders = _Orders(sys.stdin)
+    module, _, name = task.partition(":")
+    try:
+        run = getattr(importlib.import_module(module), name)()
+        say(ready=True)
+        while (order := orders.next()) is not None:
+
+            def tell(share: float, score: float | None) -> None:
+                say(share=share, score=score)
+
+            try:
+                status, reason, score = run(order["config"], Path(order["directory"]), tell)
+            except Exception as error:
+                status, score = "failed", None
+                reason = f"{type(error).__name__}: {error}".strip(": ")
+            orders.done()
+            say(status=status, reason=reason, score=score)
+    except (KeyboardInterrupt, Terminated):
+        os._exit(128 + signal.SIGTERM)  # not waiting for the thread that listens
+    return 0
+
+
+class _Orders:
+    """Lines of a stream. When it ends in the middle of an order, this process gets a SIGTERM."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._busy, self._ended = threading.Event(), threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def next(self) -> dict[str, Any] | None:
+        order = self._waiting.get()
+        self._busy.set()
+        return None if self._ended.is_set() else order
+
+    def done(self) -> None:
+        self._busy.clear()
+
+    def _listen(self) -> None:
+        for line in self._stream:
+            self._waiting.put(json.loads(line))
+        self._ended.set()
+        self._waiting.put(None)
+        if self._busy.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(LAST_SECONDS)
+            os._exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
