@@ -1,0 +1,48 @@
+"""Runs that take their worker down, hang or take their time, in place of training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from rl_eval.config import RunConfig
+from rl_eval.settings import read
+from sweeps import landscape
+
+
+def make():
+    """What happens follows from the file `<what>` beside the sweep's trials, or not at all.
+
+    once: the first try of the trial that it names is killed; always: every try; hang: it sleeps;
+    error: it raises; slow: every run takes as many seconds as the file says.
+    """
+
+    def run(values, directory: Path, tell):
+        config = read(RunConfig, values, "order")
+        sweep = directory.parents[2]
+        trial = directory.parent.name
+
+        def says(what):
+            file = sweep / what
+            return file.read_text() if file.exists() else ""
+
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with (sweep / "tries").open("a") as file:
+            file.write(f"{trial}/{directory.name}\n")
+        tries = (sweep / "tries").read_text().split()
+        if says("always") == trial or (
+            says("once") == trial and tries.count(f"{trial}/{directory.name}") == 1
+        ):
+            os.kill(os.getpid(), signal.SIGSEGV if says("segfault") else signal.SIGKILL)
+        if says("hang") == trial:
+            time.sleep(600)
+        if says("error") == trial:
+            raise ValueError("what a run cannot do")
+        if slow := says("slow"):
+            time.sleep(float(slow))
+        status, score = landscape.evaluate(config, directory, {})
+        return status, None, score
+
+    return run
