@@ -1,0 +1,94 @@
+"""A worker's runs: compiled once for trials that differ in traced values, equal to `train`'s."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import jax
+import pytest
+
+from rl_eval.cli.configure import resolve
+from rl_eval.cli.trial import make
+from rl_eval.config import to_dict
+
+OPTIMIZER = "schedule-free-adamw"  # which evaluates other parameters than it trains
+SMALL = ("num_envs=4", "num_steps=16", "hidden_sizes=[8]", "log_every=2")
+
+
+def config_of(rate, gamma, seed):
+    flags = {
+        "total_timesteps": 512,
+        "seeds": [seed],
+        "evaluation": {"every": 256, "episodes": 4},
+        "optimizer": {"hyperparameters": {"learning_rate": rate}},
+        "hparams": {"gamma": gamma},
+    }
+    return resolve(env="CartPole-v1", optimizer=OPTIMIZER, flags=flags, assignments=SMALL)[0]
+
+
+class Compiled(logging.Handler):
+    """Names of what jax compiles."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def emit(self, record):
+        text = record.getMessage()
+        if text.startswith("Compiling"):
+            self.names.append(text.split()[1])
+
+
+@pytest.fixture
+def compiled():
+    handler = Compiled()
+    logger = logging.getLogger("jax._src.interpreters.pxla")
+    logger.addHandler(handler)
+    with jax.log_compiles():
+        yield handler.names
+    logger.removeHandler(handler)
+
+
+def lines(run, name="metrics.jsonl"):
+    rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("wall_s", "sps")} for row in rows]
+
+
+@pytest.mark.slow
+def test_trials_that_differ_in_traced_values_and_seeds_compile_nothing_more(compiled, tmp_path):
+    run, told = make(), []
+
+    def go(name, rate, gamma, seed):
+        config = config_of(rate, gamma, seed)
+        return run(to_dict(config), tmp_path / name, lambda *what: told.append(what))
+
+    status, reason, score = go("first", 1e-3, 0.99, 0)
+    assert (status, reason) == ("completed", None)
+    assert score == lines(tmp_path / "first", "eval.jsonl")[-1]["return_mean"]
+    assert told[-1][0] == 1.0
+    assert "traced_run" in " ".join(compiled)
+    compiled.clear()
+    go("second", 1e-2, 0.95, 7)
+    assert compiled == []
+    make()(to_dict(config_of(1e-2, 0.95, 7)), tmp_path / "fresh", lambda *what: None)
+    assert "traced_run" in " ".join(compiled)
+    for name in ("metrics.jsonl", "eval.jsonl"):
+        assert lines(tmp_path / "second", name) == lines(tmp_path / "fresh", name)
+    assert lines(tmp_path / "second") != lines(tmp_path / "first")
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_as_it_began(tmp_path):
+    config, run = to_dict(config_of(1e-3, 0.99, 3)), make()
+    run(config, tmp_path / "whole", lambda *what: None)
+
+    def die(share, score):
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run(config, tmp_path / "killed", die)
+    assert not (tmp_path / "killed" / "checkpoints").exists()
+    assert run(config, tmp_path / "killed", lambda *what: None)[0] == "completed"
+    for name in ("metrics.jsonl", "eval.jsonl"):
+        assert lines(tmp_path / "killed", name) == lines(tmp_path / "whole", name)
