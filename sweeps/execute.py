@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from rl_eval.config import to_dict
@@ -31,12 +31,13 @@ def items(
     ]
 
 
-def execute(todo: Sequence[Item], executor: Executor) -> Iterator[Event]:
-    """The executor's events, each ending recorded before it is told."""
-    for event in executor(todo):
-        if isinstance(event, Ended) and event.status == "failed":
-            mark_failed(event.item, event.reason or "failed")
-        yield event
+def execute(todo: Sequence[Item], executor: Executor) -> Generator[Event, None, None]:
+    """The executor's events, each ending recorded before it is told. Closed, it stops."""
+    with closing(executor(todo)) as events:
+        for event in events:
+            if isinstance(event, Ended) and event.status == "failed":
+                mark_failed(event.item, event.reason or "failed")
+            yield event
 
 
 def mark_failed(item: Item, reason: str) -> None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def local(
         WorkerError: while it runs; no worker can be started.
     """
 
-    def execute(items: Sequence[Item]) -> Iterator[Event]:
+    def execute(items: Sequence[Item]) -> Generator[Event, None, None]:
         logs.mkdir(parents=True, exist_ok=True)
         used = on[: len(items)]
         crew = _Crew(task, used, logs, patience_s, Backlog(items))

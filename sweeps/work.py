@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +63,7 @@ class Ended:
 
 
 Event = Moving | Retried | Ended
-Executor = Callable[[Sequence[Item]], Iterator[Event]]
+Executor = Callable[[Sequence[Item]], Generator[Event, None, None]]
 Tell = Callable[[float, float | None], None]
 """Told the share of an item that is done, and its score so far."""
 Run = Callable[[Mapping[str, Any], Path, Tell], tuple[Ending, str | None, float | None]]

@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,21 +16,25 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from rl_eval import lock
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
 from rl_eval.cli.locked import with_weights
 from rl_eval.cli.sweep_display import live
-from rl_eval.cli.sweep_plan import Plan, extended, space_values, trials_of, write
+from rl_eval.cli.sweep_plan import PLAN, Plan, extended, space_values, trials_of, write
 from rl_eval.cli.train import parse_seeds
 from rl_eval.lock import locked
 from rl_eval.records import SCHEMA
 from rl_eval.report.table import Row, read_table
 from rl_eval.settings import SettingsError
+from rl_eval.stop import Terminated
 from sweeps import execute
 from sweeps.designs import Design
 from sweeps.local import PATIENCE_S, cores, local
 from sweeps.space import make_space
 from sweeps.trials import Trial
+
+TASK = "rl_eval.cli.trial:make"  # by name: what trains is imported in the workers alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,22 +88,29 @@ def run(args: Sweep) -> int:
     if args.resume is not None:
         out = args.resume
         _refuse_others(args)
-        with locked(out) if out.is_dir() else locked(_no_sweep(out)):
+        if not out.is_dir():
+            raise SettingsError(f"--resume {out}: there is no such directory")
+        with locked(out):
             described, trials = extended(out, seeds_of(args.seeds), args.trials, _command())
             _run(args, out, described, trials, on, console)
     else:
         described = _describe(args)
         trials = trials_of(described)
         out = args.out or Path("sweeps") / _name(args)
-        if (out / "sweep.json").exists():
-            raise SettingsError(f"{out} holds a sweep: `rl-eval sweep --resume {out}` goes on")
-        if out.exists() and any(not p.name.startswith(".") for p in out.iterdir()):
-            raise SettingsError(f"{out} is not empty; give another --out")
         out.mkdir(parents=True, exist_ok=True)
         with locked(out):
+            _refuse_taken(out)
             write(out, described, trials)
             _run(args, out, described, trials, on, console)
     return _report(console, out, as_json=args.json)
+
+
+def _refuse_taken(out: Path) -> None:
+    """A new sweep needs a directory of its own."""
+    if (out / "sweep.json").exists():
+        raise SettingsError(f"{out} holds a sweep: `rl-eval sweep --resume {out}` goes on with it")
+    if others := [p.name for p in out.iterdir() if lock.NAME not in p.name and p.name != PLAN]:
+        raise SettingsError(f"{out} is not empty, it has {sorted(others)[0]}; give another --out")
 
 
 def _run(
@@ -121,16 +133,22 @@ def _run(
     )
     if not todo:
         return
+    workers = min(len(on), len(todo))
     console.print(
-        f"{min(len(on), len(todo))} workers, a core and a thread each, one member at a time: on "
-        "CPUs that was measured faster than a vmapped population (docs: sweeps.local)",
+        f"{workers} workers of one thread, one member at a time: on CPUs a vmapped population was "
+        "measured slower",
         highlight=False,
         soft_wrap=True,
     )
-    executor = local("rl_eval.cli.trial:make", on, out / "workers", args.patience)
-    with live(console, tally, min(len(on), len(todo))) as show:
-        for event in execute.execute(todo, executor):
-            show(event)
+    executor = local(TASK, on, out / "workers", args.patience)
+    events = execute.execute(todo, executor)
+    try:
+        with closing(events), live(console, tally, workers) as show:
+            for event in events:
+                show(event)
+    except (KeyboardInterrupt, Terminated):
+        console.print(f"rl-eval sweep --resume {out} goes on", highlight=False, soft_wrap=True)
+        raise
 
 
 def _describe(args: Sweep) -> Plan:
@@ -236,10 +254,6 @@ def _name(args: Sweep) -> str:
 
 def _command() -> str:
     return shlex.join(["rl-eval", *sys.argv[1:]])
-
-
-def _no_sweep(out: Path) -> Path:
-    raise SettingsError(f"--resume {out}: there is no such directory")
 
 
 def _report(console: Console, out: Path, *, as_json: bool) -> int:

@@ -21,6 +21,8 @@ from sweeps.designs import Design
 from sweeps.space import Space, make_space
 from sweeps.trials import Trial, plan, sweep_record
 
+PLAN = "plan.json"
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -88,7 +90,7 @@ def write(out: Path, described: Plan, trials: Sequence[Trial]) -> None:
     )
     document = dataclasses.asdict(described)
     document["bases"] = [to_dict(base) for base in described.bases]
-    write_json(out / "plan.json", document)
+    write_json(out / PLAN, document)
     write_sweep(out, record)
 
 
@@ -102,7 +104,7 @@ def extended(
         SettingsError: trials that are there would not be among those of the larger design.
     """
     there = {trial.id for trial in read_sweep(out).planned}
-    file = out / "plan.json"
+    file = out / PLAN
     try:
         old = read(Plan, read_object(file), str(file))
     except SettingsError as error:

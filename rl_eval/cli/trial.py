@@ -23,8 +23,6 @@ from sweeps import landscape
 from sweeps.trials import static_signature
 from sweeps.work import Ending, Run, Tell
 
-TASK = "rl_eval.cli.trial:make"
-
 
 def make() -> Run:
     """The function that a worker calls for each order; it keeps what was compiled last."""
