@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.envs.landscape import FLOOR, diverges, final_return
-from rl_eval.records import EvalRow, RunDirectory, Status
+from rl_eval.records import EvalRow, RunDirectory
+from sweeps.work import Ending
 
 EVALUATIONS = 10
 EPISODES = 4
 
 
-def evaluate(config: RunConfig, directory: Path, facts: Mapping[str, Any]) -> tuple[Status, float]:
-    """Record the run of one seed in an empty directory; how it ended and its score."""
+def evaluate(
+    config: RunConfig, directory: Path, facts: Mapping[str, Any]
+) -> tuple[Ending, str | None, float]:
+    """Record the run of one seed in an empty directory; how it ended, why, and its score."""
     run = RunDirectory(directory)
     run.create(to_dict(config), facts)
     diverged, floor = diverges(config), config.diverged_score
@@ -25,16 +28,17 @@ def evaluate(config: RunConfig, directory: Path, facts: Mapping[str, Any]) -> tu
         # A curve that rises to the score and stays there.
         share = 1.0 if diverged else (1 - math.exp(-4 * i / EVALUATIONS)) / (1 - math.exp(-4))
         run.append(_row(config, i, score * share, diverged))
-    status: Status = "diverged" if diverged else "completed"
-    facts = {
+    status: Literal["completed", "diverged"] = "diverged" if diverged else "completed"
+    reason = "the formula says so" if diverged else None
+    results = {
         "seed": config.seeds[0],
         "env_steps": config.total_timesteps,
         "final_return": score,
         "eval_return": score,
         "diverged_at": 0 if diverged else None,
     }
-    run.set_status(status, "the formula says so" if diverged else None, **facts)
-    return status, score
+    run.set_status(status, reason, **results)
+    return status, reason, score
 
 
 def _row(config: RunConfig, i: int, value: float, diverged: bool) -> EvalRow:

@@ -8,6 +8,7 @@ Measured with PPO on Breakout-MinAtar and two cores: 41,800 env steps/s on one c
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import selectors
@@ -40,6 +41,13 @@ def cores() -> list[int | None]:
     if hasattr(os, "sched_getaffinity"):
         return [*sorted(os.sched_getaffinity(0))]
     return [None] * (os.cpu_count() or 1)
+
+
+def on_gpu() -> bool:
+    """Whether workers would train on a GPU, told without jax, which would take its memory."""
+    names = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+    plugin = any(importlib.util.find_spec(name) for name in names)
+    return plugin and Path("/dev/nvidia0").exists() and os.environ.get("JAX_PLATFORMS") != "cpu"
 
 
 def compiled_cache() -> str:

@@ -30,7 +30,7 @@ from rl_eval.settings import SettingsError
 from rl_eval.stop import Terminated
 from sweeps import execute
 from sweeps.designs import Design
-from sweeps.local import PATIENCE_S, cores, local
+from sweeps.local import PATIENCE_S, cores, local, on_gpu
 from sweeps.space import make_space
 from sweeps.trials import Trial
 
@@ -60,7 +60,7 @@ class Sweep:
     total_timesteps: float | None = None
     """Env steps per run."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """key=value for what does not vary; repeatable."""
+    """key=value for what does not vary, NAME.key=value for one optimizer; repeatable."""
     eval_every: float | None = None
     """Env steps between evaluations. Default: none; the return is that of the last training."""
     eval_episodes: int | None = None
@@ -72,7 +72,7 @@ class Sweep:
     retry_failed: bool = False
     """With --resume: run what failed once more."""
     workers: str = "local"
-    """Processes, each on a core of its own: local (one a core) or a number."""
+    """Processes of one core each: local (one a core; one in all on a GPU) or a number."""
     population: Literal["auto", "1"] = "auto"
     """Members trained together by a worker."""
     patience: float = PATIENCE_S
@@ -134,11 +134,11 @@ def _run(
     if not todo:
         return
     workers = min(len(on), len(todo))
+    why = "on CPUs a vmapped population was measured slower"
+    if on[0] is None:
+        why = "populations of trials are not built yet"
     console.print(
-        f"{workers} workers of one thread, one member at a time: on CPUs a vmapped population was "
-        "measured slower",
-        highlight=False,
-        soft_wrap=True,
+        f"{workers} workers, one member at a time: {why}", highlight=False, soft_wrap=True
     )
     executor = local(TASK, on, out / "workers", args.patience)
     events = execute.execute(todo, executor)
@@ -168,9 +168,8 @@ def _describe(args: Sweep) -> Plan:
     bases = []
     for env in _listed(args.env):
         for optimizer in optimizers:
-            config, spec = resolve(
-                env=env, optimizer=optimizer, flags=flags, assignments=_fitting(args.set, optimizer)
-            )
+            own = fitting(args.set, optimizer, optimizers)
+            config, spec = resolve(env=env, optimizer=optimizer, flags=flags, assignments=own)
             bases.append(with_weights(config, spec, None)[0])
     return Plan(
         schema=SCHEMA,
@@ -187,18 +186,14 @@ def _describe(args: Sweep) -> Plan:
     )
 
 
-def _fitting(assignments: Sequence[str], optimizer: str) -> list[str]:
-    """`NAME.key=value` is for one optimizer of several, all else for all of them."""
-    own = f"{optimizer}."
-    plain = [text for text in assignments if not _of_another(text)]
-    mine = [text.removeprefix(own) for text in assignments if text.startswith(own)]
-    return [text for text in plain if not text.startswith(own)] + mine
-
-
-def _of_another(text: str) -> bool:
-    from optimizers import registry
-
-    return text.partition(".")[0] in registry.names()
+def fitting(assignments: Sequence[str], optimizer: str, optimizers: Sequence[str]) -> list[str]:
+    """`NAME.key=value` is for one optimizer of the sweep, all else for every one of them."""
+    found = []
+    for text in assignments:
+        owner = next((name for name in optimizers if text.startswith(f"{name}.")), None)
+        if owner in (None, optimizer):
+            found.append(text.removeprefix(f"{optimizer}."))
+    return found
 
 
 def seeds_of(text: str | None) -> tuple[int, ...] | None:
@@ -229,10 +224,13 @@ def _design(name: str | None) -> Design | None:
 
 
 def _cores(workers: str) -> list[int | None]:
-    """A core for each worker; several share one where there are more workers than cores."""
+    """A core for each worker; several share one where there are more workers than cores.
+
+    One worker has a GPU to itself, and all cores.
+    """
     there = cores()
     if workers == "local":
-        return there
+        return [None] if on_gpu() else there
     if not workers.isdecimal() or int(workers) < 1:
         raise SettingsError(f"--workers {workers}: expected local or a number of processes")
     return [there[i % len(there)] for i in range(int(workers))]

@@ -40,20 +40,18 @@ def make() -> Run:
         values: Mapping[str, Any], directory: Path, tell: Tell
     ) -> tuple[Ending, str | None, float | None]:
         config = read(RunConfig, values, str(directory))
+        formula = config.env.id in LANDSCAPES
         _wait_for(directory)
-        begun = config.env.id not in LANDSCAPES and (directory / "config.json").is_file()
+        begun = not formula and (directory / "config.json").is_file()
         if not begun:
-            shutil.rmtree(directory, ignore_errors=True)  # a killed worker's, without a checkpoint
+            shutil.rmtree(directory, ignore_errors=True)  # what a killed worker left
         spec = registry.get(config.optimizer.name)
         recorded = recorded_weights(directory / "config.json" if begun else None)
         config, used = with_weights(config, spec, recorded)
-        facts = {
-            "rerun": rerun_command(directory, config),
-            "weights": used and dataclasses.asdict(used),
-        }
-        if config.env.id in LANDSCAPES:
-            status, score = landscape.evaluate(config, directory, facts)
-            return status, None, score
+        weights = used and dataclasses.asdict(used)
+        facts = {"rerun": rerun_command(directory, config), "weights": weights}
+        if formula:
+            return landscape.evaluate(config, directory, facts)
 
         def show(progress: Progress) -> None:
             tell(progress.env_steps / progress.total_env_steps, progress.episode_return)
@@ -65,9 +63,9 @@ def make() -> Run:
         else:
             (result,) = train(config, optimizer, numbers, directory, facts, options, remembered)
         score = result.final_return if result.eval_return is None else result.eval_return
-        assert result.status in ("completed", "diverged")
-        reason = None if result.diverged_at is None else f"at gradient step {result.diverged_at}"
-        return result.status, reason, score  # type: ignore[return-value]
+        if result.status == "diverged":
+            return "diverged", f"at gradient step {result.diverged_at}", score
+        return "completed", None, score
 
     return run
 

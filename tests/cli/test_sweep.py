@@ -11,6 +11,7 @@ import time
 import pytest
 from cli.processes import Commands
 
+from rl_eval.cli.sweep import fitting, seeds_of
 from rl_eval.envs.landscape import diverges, final_return
 from rl_eval.reading import read_run
 from rl_eval.report.sweep_record import read_sweep
@@ -172,6 +173,20 @@ def test_a_report_is_written_from_records_alone(commands, undisturbed, tmp_path)
     found = outcomes(undisturbed[0])
     for row in rows:
         assert float(row["objective_seed_1"]) == found[row["trial"], 1][1]
+
+
+def test_seeds_are_a_number_or_a_list():
+    assert seeds_of("3") == (0, 1, 2)
+    assert seeds_of("5,7,5") == (5, 7)
+    assert seeds_of(None) is None
+
+
+def test_a_setting_may_be_for_one_optimizer():
+    given = ["gamma=0.9", "adamw.b1=0.8", "optimizer.eps=1e-6", "my.module:make.b1=0.7"]
+    both = ("adamw", "my.module:make")
+    shared = ["gamma=0.9", "optimizer.eps=1e-6"]
+    assert fitting(given, "adamw", both) == ["gamma=0.9", "b1=0.8", "optimizer.eps=1e-6"]
+    assert fitting(given, "my.module:make", both) == [*shared, "b1=0.7"]
 
 
 @pytest.mark.parametrize(
