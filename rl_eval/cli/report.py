@@ -32,12 +32,13 @@ def run(args: Report) -> int:
 
     table = read_table(args.sweep, args.objective)
     try:
-        from rl_eval.report import parcoords_figure, parcoords_page
+        from rl_eval.report import parcoords_figure, response, sweep_page
 
         out = args.out or args.sweep / "report"
         out.mkdir(parents=True, exist_ok=True)
-        written = [*parcoords_page.render(table, out), *parcoords_figure.render(table, out)]
-        written.append(write_csv(table, out / "trials.csv"))
+        written = [write_csv(table, out / "trials.csv")]
+        for part in (sweep_page, parcoords_figure, response):
+            written += part.render(table, out)
     except ImportError as error:
         raise SettingsError(f"reports need {error.name}: pip install 'rl-eval[sweeps]'") from None
     except OSError as error:

@@ -7,12 +7,12 @@ trials in order of return with the range of their seeds, so that noise can be ju
 from __future__ import annotations
 
 import itertools
-import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rl_eval.report.figures import save, styled
 from rl_eval.report.parcoords import OFF_SCALE, Plot, PlotAxis, PlotLine, build
 from rl_eval.report.table import Table
 
@@ -20,35 +20,16 @@ COLOURS = "viridis"  # lightness rises with the return, so that grey prints keep
 NO_SCORE = "#8a8a8a"
 INK = "#222222"
 PALE = "#666666"
-FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"dpi": 200, "metadata": {"Software": None}},
-    "svg": {"metadata": {"Date": None, "Creator": None}},
-    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
-}
 
 
 def render(table: Table, out_dir: Path) -> list[Path]:
     """Write parallel-coordinates-<env>.png, .svg and .pdf for each environment."""
-    import matplotlib
-
-    style: Any = {
-        "font.size": 8,
-        "pdf.fonttype": 42,
-        "svg.hashsalt": "rl-eval",
-        "text.parse_math": False,  # a name may have a dollar sign
-    }
     out_dir.mkdir(parents=True, exist_ok=True)
     written = []
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not the reader's own style
-        matplotlib.rcParams.update(style)
+    with styled():
         for env in table.envs:
             figure = draw(build(table, env), table.optimizers)
-            name = re.sub(r"[^\w.-]", "-", env)
-            for suffix, options in FORMATS.items():
-                path = out_dir / f"parallel-coordinates-{name}.{suffix}"
-                figure.savefig(path, format=suffix, **options)
-                written.append(path)
+            written += save(figure, out_dir, f"parallel-coordinates-{env}")
     return written
 
 

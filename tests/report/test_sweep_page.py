@@ -1,0 +1,69 @@
+"""The whole page of a sweep: what its tables and curves say is what the formula gives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rl_eval.envs.scores import random_score
+from rl_eval.report import response, summary, sweep_page
+
+ENV = "SpaceInvaders-MinAtar"
+
+
+@pytest.fixture(scope="module")
+def rows(table):
+    return [r for r in table.rows if (r.env, r.optimizer) == (ENV, "adamw")]
+
+
+def test_the_response_to_the_learning_rate_is_that_of_the_runs(table, rows):
+    found = response.responses(table, ENV)
+    assert set(found) == {"adamw", "celo2"}
+    line = found["adamw"]
+    assert line.runs.sum() == 2 * len(rows)
+    assert np.all(np.diff(line.value) > 0)
+    assert np.all((line.low <= line.median) & (line.median <= line.high))
+    peak = line.value[line.median.argmax()]
+    assert 1e-4 < peak < 1e-2  # the ridge is at 1e-3
+    assert line.median[0] < 0.2 * line.median.max()
+
+
+def test_the_table_counts_what_there_is_and_how_wide_the_basin_is(rows):
+    trials, runs, diverged, failed, missing, best, median, *widths = summary.cells(rows)
+    assert (trials, runs, failed, missing) == ("16", "32", "0", "0")
+    assert int(diverged) == sum(run.status == "diverged" for row in rows for run in row.seeds) > 0
+    scores = np.array([row.objective for row in rows])
+    assert float(best) == pytest.approx(scores.max(), rel=1e-3)
+    assert float(median) == pytest.approx(np.median(scores), rel=1e-3)
+    floor = random_score(ENV)
+    half = np.mean(scores - floor >= 0.5 * (scores.max() - floor))
+    assert widths[2] == f"{half:.0%}"
+
+
+def test_a_trial_with_a_failed_seed_has_no_score(rows):
+    failed = [
+        dataclasses.replace(
+            row, seeds=(dataclasses.replace(row.seeds[0], status="failed", objective=None),)
+        )
+        for row in rows
+    ]
+    assert summary.cells(failed)[3:] == ["16", "0", "-", "-", "-", "-", "-"]
+
+
+def test_the_page_has_every_section_and_is_the_same_again(table, tmp_path):
+    (path,) = sweep_page.render(table, tmp_path / "a")
+    text = path.read_text()
+    for title in ("Hyperparameters and", "Learning rate and", "What was run"):
+        assert f"<h2>{title}" in text
+    assert text.count("data:image/svg+xml;base64,") == len(table.envs)
+    assert "rl-eval sweep --space landscape.yaml" in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    (again,) = sweep_page.render(table, tmp_path / "b")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_sweep_without_learning_rates_has_no_such_section(table):
+    rows = tuple(dataclasses.replace(row, values={}) for row in table.rows)
+    assert response.section(dataclasses.replace(table, rows=rows)) is None
