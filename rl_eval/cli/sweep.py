@@ -260,7 +260,8 @@ def _report(console: Console, out: Path, *, as_json: bool) -> int:
     shown = Table(title=str(out))
     columns = ("env", "optimizer", "runs", "completed", "diverged", "failed", "best", "trial")
     for column in columns:
-        shown.add_column(column, justify="left" if column in ("env", "optimizer") else "right")
+        side: Any = "left" if column in ("env", "optimizer") else "right"
+        shown.add_column(column, justify=side, overflow="fold")
     groups = []
     for env in table.envs:
         for optimizer in table.optimizers:

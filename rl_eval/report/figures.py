@@ -15,7 +15,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None, "Creator": None}},
     "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 8,
     "pdf.fonttype": 42,
     "svg.hashsalt": "rl-eval",
