@@ -40,7 +40,7 @@ def run(args: Report) -> int:
         for part in (sweep_page, parcoords_figure, response):
             written += part.render(table, out)
     except ImportError as error:
-        raise SettingsError(f"reports need {error.name}: pip install 'rl-eval[sweeps]'") from None
+        raise SettingsError(f"{error}; reports need pip install 'rl-eval[sweeps]'") from None
     except OSError as error:
         raise RecordError(f"{error.filename}: {error.strerror}") from None
     console = Console(stderr=True)

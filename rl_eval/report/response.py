@@ -12,6 +12,7 @@ from rl_eval.report.figures import inlined, save, styled
 from rl_eval.report.page import Section
 from rl_eval.report.runs import OBJECTIVES
 from rl_eval.report.table import Table
+from rl_eval.report.ticks import number
 from rl_eval.stats.landscape import Marginal, marginal
 
 KEY = "optimizer.learning_rate"
@@ -89,6 +90,8 @@ def _draw(env: str, table: Table, found: dict[str, Marginal]) -> Any:
         label = f"{optimizer} ({line.runs.sum()} runs)"
         panel.plot(line.value, line.median, color=colour, marker=mark, ms=3.5, lw=1.2, label=label)
     panel.set(xscale="log", xlabel="learning rate", ylabel=OBJECTIVES[table.objective])
+    panel.xaxis.set_major_formatter(lambda value, _: number(float(value)))
+    panel.xaxis.set_minor_formatter(lambda value, _: "")
     panel.set_title(env, loc="left", fontsize=9, fontweight="bold")
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=7)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rl_eval.envs.landscape import FLOOR, LANDSCAPES
 from rl_eval.envs.scores import random_score
 from rl_eval.report.page import Section
 from rl_eval.report.runs import OBJECTIVES
@@ -26,11 +27,11 @@ STYLE = """
 def section(table: Table) -> Section:
     """The table, and the words it needs."""
     head = (*HEAD, *(f"within {share:.0%}" for share in SHARES))
-    lines = [_row(head, "th")]
+    lines = [line(head, "th")]
     for env in table.envs:
         for optimizer in table.optimizers:
             rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
-            lines.append(_row([env, optimizer, *cells(rows)], "td"))
+            lines.append(line([env, optimizer, *cells(rows)]))
     body = f'<div class="scroll"><table class="summary">{"".join(lines)}</table></div>'
     words = "".join(f"<p>{html.escape(text)}</p>" for text in _words(table))
     commands = html.escape("\n".join(table.sweep.commands))
@@ -47,7 +48,7 @@ def cells(rows: Sequence[Row]) -> list[str]:
     if not scores.size:
         return shown + ["-"] * (2 + len(SHARES))
     shown += [number(float(scores.max())), number(float(np.median(scores)))]
-    floor = random_score(rows[0].env)
+    floor = FLOOR if rows[0].env in LANDSCAPES else random_score(rows[0].env)
     if floor is None:
         return shown + ["-"] * len(SHARES)
     return shown + [f"{width:.0%}" for width in basin_width(scores, floor=floor)]
@@ -76,5 +77,6 @@ def _words(table: Table) -> list[str]:
     return words
 
 
-def _row(texts: Sequence[str], tag: str) -> str:
+def line(texts: Sequence[str], tag: str = "td") -> str:
+    """A row of a table."""
     return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"

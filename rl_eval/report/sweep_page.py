@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rl_eval.report import parcoords_page, response, summary
+from rl_eval.report import importances, parcoords_page, response, summary
 from rl_eval.report.page import page
 from rl_eval.report.table import Table
 
@@ -14,7 +14,8 @@ def render(table: Table, out_dir: Path) -> list[Path]:
     out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / "report.html"
     title = table.sweep.description or table.sweep.preset or "Sweep"
-    sections = [parcoords_page.section(table), response.section(table), summary.section(table)]
+    views = (parcoords_page, response, importances, summary)
+    sections = [view.section(table) for view in views]
     text = page(title, [section for section in sections if section is not None])
     path.write_text(text, encoding="utf-8")
     return [path]

@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from report.landscape import write
 
 from rl_eval.envs.scores import random_score
-from rl_eval.report import response, summary, sweep_page
+from rl_eval.report import importances, response, summary, sweep_page
+from rl_eval.report.table import read_table
 
 ENV = "SpaceInvaders-MinAtar"
 
@@ -55,7 +57,7 @@ def test_a_trial_with_a_failed_seed_has_no_score(rows):
 def test_the_page_has_every_section_and_is_the_same_again(table, tmp_path):
     (path,) = sweep_page.render(table, tmp_path / "a")
     text = path.read_text()
-    for title in ("Hyperparameters and", "Learning rate and", "What was run"):
+    for title in ("Hyperparameters and", "Learning rate and", "Importance", "What was run"):
         assert f"<h2>{title}" in text
     assert text.count("data:image/svg+xml;base64,") == len(table.envs)
     assert "rl-eval sweep --space landscape.yaml" in text
@@ -67,3 +69,18 @@ def test_the_page_has_every_section_and_is_the_same_again(table, tmp_path):
 def test_a_sweep_without_learning_rates_has_no_such_section(table):
     rows = tuple(dataclasses.replace(row, values={}) for row in table.rows)
     assert response.section(dataclasses.replace(table, rows=rows)) is None
+
+
+def test_importances_rank_as_the_formula_was_made(tmp_path):
+    planned = write(tmp_path, ("probe/landscape",), ("adamw",), trials=64, seeds=(0, 1))
+    assert len(planned) == 64
+    table = read_table(tmp_path)
+    found = importances.of_rows(table.rows, table.sweep.axes["adamw"])
+    share = dict(zip(found.names, found.mean, strict=True))
+    assert max(share, key=share.get) == "optimizer.learning_rate"
+    assert share["hparams.ent_coef"] < 0.1 < share["optimizer.learning_rate"]
+    assert sum(share.values()) == pytest.approx(1)
+
+
+def test_few_trials_have_no_importances(rows, table):
+    assert importances.of_rows(rows[:4], table.sweep.axes["adamw"]) is None
