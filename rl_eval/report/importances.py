@@ -14,7 +14,9 @@ from rl_eval.report.table import Row, Table
 from rl_eval.report.ticks import number
 from rl_eval.stats.importance import Column, Importances, importances
 
-FEWEST = 8  # trials from which a forest has anything to learn
+# Trials below which shares are not shown: from 8 of the closed-form landscape the forest gave most
+# to a hyperparameter without any effect, and the interval, which is of seeds, did not say so.
+FEWEST = 32
 REPEATS = 10
 NOTE = (
     "How much of the variance of the return over the whole space each hyperparameter explains by "
@@ -24,20 +26,25 @@ NOTE = (
 )
 
 
-def section(table: Table) -> Section | None:
-    """A table per environment and optimizer; None where there are too few trials."""
-    lines = []
+def section(table: Table) -> Section:
+    """Rows for each environment and optimizer, or a word where there are too few trials."""
+    lines, few = [], []
     for env in table.envs:
         for optimizer in table.optimizers:
             rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
             found = of_rows(rows, table.sweep.axes[optimizer])
-            if found is not None:
+            if found is None:
+                few.append(f"{optimizer} in {env}")
+            else:
                 lines += _lines(env, optimizer, found, table.axes)
-    if not lines:
-        return None
+    words = [NOTE] if lines else []
+    if few:
+        words.append(f"Fewer than {FEWEST} trials with a score tell too little: {', '.join(few)}.")
     head = line(("env", "optimizer", "hyperparameter", "share", "95 % interval"), "th")
     body = f'<div class="scroll"><table class="summary">{head}{"".join(lines)}</table></div>'
-    return Section("importances", "Importance", f"{body}<p>{html.escape(NOTE)}</p>")
+    parts = [body] if lines else []
+    parts += [f"<p>{html.escape(text)}</p>" for text in words]
+    return Section("importances", "Importance", "".join(parts))
 
 
 def of_rows(rows: Sequence[Row], axes: Sequence[AxisRecord]) -> Importances | None:

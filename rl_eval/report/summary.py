@@ -18,7 +18,7 @@ from rl_eval.stats.landscape import SHARES, basin_width
 FEW_TRIALS = 16  # below, shares of trials say little
 HEAD = ("env", "optimizer", "trials", "runs", "diverged", "failed", "missing", "best", "median")
 STYLE = """
-.scroll { overflow-x: auto; }
+.scroll, pre { overflow-x: auto; }
 .summary td, .summary th { padding: 0.15em 0.6em; text-align: right; }
 .summary td:nth-child(-n+2), .summary th:nth-child(-n+2) { text-align: left; }
 """

@@ -75,6 +75,7 @@ def test_importances_rank_as_the_formula_was_made(tmp_path):
     planned = write(tmp_path, ("probe/landscape",), ("adamw",), trials=64, seeds=(0, 1))
     assert len(planned) == 64
     table = read_table(tmp_path)
+    assert "<td>learning_rate</td>" in importances.section(table).body
     found = importances.of_rows(table.rows, table.sweep.axes["adamw"])
     share = dict(zip(found.names, found.mean, strict=True))
     assert max(share, key=share.get) == "optimizer.learning_rate"
@@ -83,4 +84,5 @@ def test_importances_rank_as_the_formula_was_made(tmp_path):
 
 
 def test_few_trials_have_no_importances(rows, table):
-    assert importances.of_rows(rows[:4], table.sweep.axes["adamw"]) is None
+    assert importances.of_rows(rows, table.sweep.axes["adamw"]) is None
+    assert "too little: celo2 in probe/landscape" in importances.section(table).body
