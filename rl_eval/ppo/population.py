@@ -69,7 +69,9 @@ def make_population(
     rollout = Rollout(env, network, learner, config)
     members = rollout.members
 
-    init_learners = jax.jit(jax.vmap(learner.init))
+    # Not vmapped: a batch of QR decompositions (orthogonal weights) never ends on XLA's CPU backend
+    # where its thread pool has two threads, as on a machine of two cores.
+    init_learners = jax.jit(lambda *args: jax.lax.map(lambda one: learner.init(*one), args))
 
     def init(seeds: Sequence[int], hparams: Hparams, pool: Environment = env) -> TrainState:
         keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
