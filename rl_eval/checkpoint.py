@@ -24,6 +24,7 @@ from rl_eval.errors import ExplainedError
 
 FORMAT = 1
 KEEP = 2  # newest checkpoints; the best is kept besides
+OVERHEAD_BYTES = 200_000  # orbax's own files, index.json, and what a file system rounds up
 _PART = ".part-"
 
 
@@ -69,6 +70,7 @@ def save(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _clear_parts(directory)
+        _check_space(directory, sum(x.nbytes for x in arrays.values()))
         part.mkdir()
         # orbax has no arrays of size zero; their shape says all.
         with _one_error():
@@ -200,6 +202,13 @@ def _read_index(path: Path) -> dict[str, Any]:
     if index.get("format") != FORMAT:
         raise CheckpointError(f"{file}: format {index.get('format')}, this version reads {FORMAT}")
     return index
+
+
+def _check_space(directory: Path, size: int) -> None:
+    """Raises OSError where the disk is too full; orbax would say so in many words."""
+    free = shutil.disk_usage(directory).free
+    if free < size + OVERHEAD_BYTES:
+        raise OSError(f"No space left on device: {size:,} bytes to write, {free:,} free")
 
 
 def _drop_old(directory: Path) -> None:

@@ -64,7 +64,8 @@ def resolve(
 
     Args:
         ref: a shipped name, a path, `hf:owner/repo[/file][@revision]`, or None for the shipped
-            weights of `optimizer`. Names that do not ship are looked up in the folder RL_EVAL_WEIGHTS.
+            weights of `optimizer`. Names that do not ship are looked up in the folder
+            RL_EVAL_WEIGHTS.
         optimizer: a registered name, e.g. `velo`.
         lock: what an earlier run had: the revision to fetch and the sha256 to insist on.
 

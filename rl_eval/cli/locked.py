@@ -29,7 +29,7 @@ def with_weights(
     settings = config.optimizer.hyperparameters
     if "weights" not in settings or spec.name not in weights.TEMPLATES:
         return config, None
-    ref = settings["weights"]
+    ref: Any = settings["weights"]
     lock = _lock(recorded)
     if lock is not None and ref not in (None, lock.source, lock.pinned):
         lock = None
