@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +17,12 @@ from rl_eval.records import (
     MetricsRow,
     RecordError,
     read_lines,
+    read_object,
 )
 from rl_eval.settings import SettingsError, read
 
 if TYPE_CHECKING:
     import polars
-
-MAX_BYTES = 200_000_000  # no record is larger; a wrong file may be
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,15 +121,8 @@ def _column(hint: Any) -> Any:
 
 
 def _document(file: Path) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise RecordError(f"{file}: larger than {MAX_BYTES:,} bytes, not a record")
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"{file}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise RecordError(f"{file}: torn or not JSON") from None
-    if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
+    document = read_object(file)
+    if not isinstance(document.get("schema"), int):
         raise RecordError(f"{file}: not a record of this program (it has no schema)")
     if document["schema"] > SCHEMA:
         raise RecordError(

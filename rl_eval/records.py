@@ -14,6 +14,7 @@ from rl_eval import lock
 from rl_eval.errors import ExplainedError
 
 SCHEMA = 1
+MAX_BYTES = 200_000_000  # no record is larger; a wrong file may be
 METRICS, EVALUATIONS, RESUMES = "metrics.jsonl", "eval.jsonl", "resumes.jsonl"
 Status = Literal["running", "completed", "diverged", "failed"]
 INTERRUPTED = "interrupted"  # begins the reason of a run that failed only for being stopped
@@ -161,6 +162,25 @@ def read_lines(file: Path) -> tuple[list[dict[str, Any]], bool]:
         elif line:
             return rows, True
     return rows, False
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        RecordError: it is missing, unreadable or torn, or holds something else.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecordError(f"{path}: larger than {MAX_BYTES:,} bytes, not a record")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        raise RecordError(f"{path}: torn or not JSON") from None
+    if not isinstance(value, dict):
+        raise RecordError(f"{path}: expected a JSON object")
+    return value
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -9,8 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from rl_eval.config import to_dict
-from rl_eval.records import RecordError, RunDirectory
-from rl_eval.report.sweep_record import read_object
+from rl_eval.records import RecordError, RunDirectory, read_object
 from sweeps.trials import ENDED, Trial, remaining, run_directory, static_signature
 from sweeps.work import Ended, Event, Executor, Item
 

@@ -24,8 +24,8 @@ from typing import Any
 from optimizers import registry
 from optimizers.spec import Choice, LogUniform, Uniform
 from rl_eval.config import RunConfig, config_id, to_dict
-from rl_eval.records import INTERRUPTED, SCHEMA, RecordError
-from rl_eval.report.sweep_record import AxisRecord, PlannedTrial, Scale, SweepRecord, read_object
+from rl_eval.records import INTERRUPTED, SCHEMA, RecordError, read_object
+from rl_eval.report.sweep_record import AxisRecord, PlannedTrial, Scale, SweepRecord
 from rl_eval.settings import SettingsError, merge, read
 from sweeps.designs import Design, draw
 from sweeps.domains import Integers

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.config import RunConfig, to_dict
-from rl_eval.records import SCHEMA, RecordError, write_json
-from rl_eval.report.sweep_record import read_object, read_sweep, write_sweep
+from rl_eval.records import SCHEMA, RecordError, read_object, write_json
+from rl_eval.report.sweep_record import read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read, read_file
 from rl_eval.strict import STRICT
 from sweeps import presets

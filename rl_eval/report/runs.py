@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rl_eval.records import EVALUATIONS, METRICS, RecordError, read_lines
-from rl_eval.report.sweep_record import PlannedTrial, read_object
+from rl_eval.records import EVALUATIONS, METRICS, RecordError, read_lines, read_object
+from rl_eval.report.sweep_record import PlannedTrial
 from rl_eval.stats.objective import area_under_curve, best_checkpoint
 
 Objective = Literal["final", "auc", "best"]

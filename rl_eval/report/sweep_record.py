@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from rl_eval.records import SCHEMA, RecordError, write_json
+from rl_eval.records import SCHEMA, RecordError, read_object, write_json
 from rl_eval.settings import SettingsError, read
 from rl_eval.strict import STRICT
 
-MAX_BYTES = 50_000_000  # a sweep of 100,000 trials has less
 Scale = Literal["log", "linear", "integer", "choice"]
 Setting = bool | int | float | str | None
 
@@ -101,22 +99,3 @@ def read_sweep(directory: Path) -> SweepRecord:
         return read(SweepRecord, read_object(path), str(path))
     except SettingsError as error:
         raise RecordError(str(error)) from None
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        RecordError: it is missing, unreadable or torn, or holds something else.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RecordError(f"{path}: larger than {MAX_BYTES:,} bytes, not a record")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise RecordError(f"{path}: torn or not JSON") from None
-    if not isinstance(value, dict):
-        raise RecordError(f"{path}: expected a JSON object")
-    return value
