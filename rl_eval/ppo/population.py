@@ -62,6 +62,27 @@ def over_members(
     return alone
 
 
+def in_chunks(
+    iteration: Callable[[TrainState], tuple[TrainState, IterationMetrics]], max_chunk: int
+) -> Callable[[TrainState, Int[Array, ""]], tuple[TrainState, IterationMetrics]]:
+    """`iteration` repeated n times, with room for the rows of max_chunk: any n is one program."""
+
+    def run(state: TrainState, n: Int[Array, ""]) -> tuple[TrainState, IterationMetrics]:
+        shapes = jax.eval_shape(iteration, state)[1]
+        rows = jax.tree.map(lambda s: jnp.zeros((max_chunk, *s.shape), s.dtype), shapes)
+
+        def body(
+            i: Array, carry: tuple[TrainState, IterationMetrics]
+        ) -> tuple[TrainState, IterationMetrics]:
+            state, rows = carry
+            state, row = iteration(state)
+            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), rows, row)
+
+        return jax.lax.fori_loop(0, n, body, (state, rows))
+
+    return run
+
+
 def make_population(
     env: Environment, network: Network, learner: Learner, config: PPOConfig, max_chunk: int
 ) -> Population:
@@ -93,20 +114,7 @@ def make_population(
     def traced_iteration(state: TrainState) -> tuple[TrainState, IterationMetrics]:
         return update(*rollout.traced(state))
 
-    def traced_run(state: TrainState, n: Int[Array, ""]) -> tuple[TrainState, IterationMetrics]:
-        shapes = jax.eval_shape(traced_iteration, state)[1]
-        rows = jax.tree.map(lambda s: jnp.zeros((max_chunk, *s.shape), s.dtype), shapes)
-
-        def body(
-            i: Array, carry: tuple[TrainState, IterationMetrics]
-        ) -> tuple[TrainState, IterationMetrics]:
-            state, rows = carry
-            state, row = traced_iteration(state)
-            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), rows, row)
-
-        return jax.lax.fori_loop(0, n, body, (state, rows))
-
-    jitted_run = jax.jit(traced_run, donate_argnums=0)
+    jitted_run = jax.jit(in_chunks(traced_iteration, max_chunk), donate_argnums=0)
     jitted_update = jax.jit(update)
 
     def run(state: TrainState, n: int) -> tuple[TrainState, IterationMetrics]:
