@@ -67,12 +67,12 @@ def test_trials_that_differ_in_traced_values_and_seeds_compile_nothing_more(comp
     assert (status, reason) == ("completed", None)
     assert score == lines(tmp_path / "first", "eval.jsonl")[-1]["return_mean"]
     assert told[-1][0] == 1.0
-    assert "traced_run" in " ".join(compiled)
+    assert "jit(traced)" in compiled
     compiled.clear()
     go("second", 1e-2, 0.95, 7)
     assert compiled == []
     make()(to_dict(config_of(1e-2, 0.95, 7)), tmp_path / "fresh", lambda *what: None)
-    assert "traced_run" in " ".join(compiled)
+    assert "jit(traced)" in compiled
     for name in ("metrics.jsonl", "eval.jsonl"):
         assert lines(tmp_path / "second", name) == lines(tmp_path / "fresh", name)
     assert lines(tmp_path / "second") != lines(tmp_path / "first")
