@@ -1,0 +1,1 @@
+"""pytest --optimizer NAME --baseline FILE: the release gate as tests."""
