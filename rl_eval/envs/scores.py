@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_eval.envs.landscape import FLOOR, HEIGHT, LANDSCAPES
+
 TABLES = ("dqn2015", "badia2020")
 DEFAULT_TABLE = "badia2020"
 Score = Any  # a number, or an array of them
@@ -55,6 +57,11 @@ JAX_REFERENCES: Mapping[str, Reference] = MappingProxyType(
     }
 )
 
+# Beside them, environments that are a formula.
+OWN_REFERENCES: Mapping[str, Reference] = MappingProxyType(
+    {**JAX_REFERENCES, **{name: Reference(FLOOR, HEIGHT) for name in LANDSCAPES}}
+)
+
 
 def atari_games(table: str = DEFAULT_TABLE) -> tuple[str, ...]:
     """The games of a table, such as "Pong", in alphabetical order."""
@@ -69,12 +76,12 @@ def reference(env_id: str, table: str = DEFAULT_TABLE) -> Reference:
     """
     if table not in TABLES:
         raise ValueError(f"unknown score table '{table}'; known: {', '.join(TABLES)}")
-    if env_id in JAX_REFERENCES:
-        return JAX_REFERENCES[env_id]
+    if (found := OWN_REFERENCES.get(env_id)) is not None:
+        return found
     games = _atari()[table]
     game = _game(env_id)
     if game not in games:
-        known = [*(f"{name}-v5" for name in games), *JAX_REFERENCES]
+        known = [*(f"{name}-v5" for name in games), *OWN_REFERENCES]
         near = difflib.get_close_matches(env_id, known, n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise ValueError(f"table '{table}' has no scores for '{env_id}'{hint}")
@@ -87,7 +94,7 @@ def human_normalised(env_id: str, score: Score, table: str = DEFAULT_TABLE) -> S
     Raises:
         ValueError: as `reference`; or not an Atari game.
     """
-    if env_id in JAX_REFERENCES:
+    if env_id in OWN_REFERENCES:
         raise ValueError(f"'{env_id}' has no human score; use min_max_normalised")
     return min_max_normalised(env_id, score, table)
 
@@ -117,8 +124,8 @@ def unit_score(env_id: str, score: Score, table: str = DEFAULT_TABLE) -> Score:
 
 def random_score(env_id: str) -> float | None:
     """Mean return of random play; None where nobody published one."""
-    if env_id in JAX_REFERENCES:
-        return JAX_REFERENCES[env_id].random
+    if (known := OWN_REFERENCES.get(env_id)) is not None:
+        return known.random
     for table in TABLES:
         if (found := _atari()[table].get(_game(env_id))) is not None:
             return found.random

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rl_eval.envs.landscape import FLOOR, LANDSCAPES
 from rl_eval.envs.scores import random_score
 from rl_eval.report.page import Section
 from rl_eval.report.runs import OBJECTIVES
@@ -48,7 +47,7 @@ def cells(rows: Sequence[Row]) -> list[str]:
     if not scores.size:
         return shown + ["-"] * (2 + len(SHARES))
     shown += [number(float(scores.max())), number(float(np.median(scores)))]
-    floor = FLOOR if rows[0].env in LANDSCAPES else random_score(rows[0].env)
+    floor = random_score(rows[0].env)
     if floor is None:
         return shown + ["-"] * len(SHARES)
     return shown + [f"{width:.0%}" for width in basin_width(scores, floor=floor)]

@@ -7,7 +7,7 @@ from report.landscape import write
 
 from rl_eval.report.table import read_table
 
-ENVS = ("probe/landscape", "SpaceInvaders-MinAtar")
+ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("celo2", "adamw")
 
 

@@ -110,9 +110,9 @@ def test_axes_and_lines_are_those_of_the_csv(open_page, rows):
 
 def test_environment_and_optimizer_are_chosen(open_page, rows):
     tab = open_page()
-    tab.select_option("[data-pc=env]", "SpaceInvaders-MinAtar")
+    tab.select_option("[data-pc=env]", "probe/landscape-shifted")
     tab.select_option("[data-pc=optimizer]", "adamw")
-    wanted = ("SpaceInvaders-MinAtar", "adamw")
+    wanted = ("probe/landscape-shifted", "adamw")
     assert shown(tab) == {r["trial"] for r in rows if (r["env"], r["optimizer"]) == wanted}
     assert "optimizer" not in axes(tab)
     assert "optimizer.mult_1d" not in axes(tab)

@@ -10,8 +10,9 @@ import statistics
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report.landscape import FLOOR, diverges, score, write
+from report.landscape import score, write
 
+from rl_eval.envs.landscape import FLOOR, diverges
 from rl_eval.records import RecordError
 from rl_eval.report.runs import Curve, SeedRun, measure
 from rl_eval.report.sweep_record import AxisRecord, read_object
@@ -81,11 +82,11 @@ def test_objectives_worked_by_hand(objective, curve, final, value):
 
 def test_a_diverged_run_scores_what_is_stated_whatever_its_curve_reached(copy):
     folder, trial = some_run(copy)
-    change(folder / "status.json", status="diverged", final_return=-7.0)
+    change(folder / "status.json", status="diverged", eval_return=-7.0)
     for objective in ("final", "auc", "best"):
         run = run_of(read_table(copy, objective), trial)
         assert (run.status, run.objective) == ("diverged", -7.0)
-    change(folder / "status.json", status="diverged", final_return=None)
+    change(folder / "status.json", status="diverged", eval_return=None, final_return=None)
     row = next(row for row in read_table(copy).rows if row.id == trial)
     assert row.seeds[0].objective is None
     assert row.objective is None  # the other seed alone would flatter the trial
