@@ -31,12 +31,14 @@ class Curve:
     """Mean full-game return (unclipped) at counts of agent steps per seed.
 
     `games` has the single returns of each evaluation; without evaluations it is empty and the
-    curve is of games that ended in training.
+    curve is of games that ended in training. `wall_s`: seconds of training alone; empty where a
+    line does not tell.
     """
 
     env_steps: tuple[int, ...] = ()
     returns: tuple[float, ...] = ()
     games: tuple[tuple[float, ...], ...] = ()
+    wall_s: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +122,17 @@ def _curve(folder: Path, problems: list[str]) -> Curve:
             continue
         # By step: a resumed run may repeat the lines after its last checkpoint.
         found = {
-            int(line["env_steps"]): (float(line[column]), _numbers(line.get("returns")))
+            int(line["env_steps"]): line
             for line in lines
             if _is_number(line.get("env_steps")) and _is_number(line.get(column))
         }
         if found:
             steps = tuple(sorted(found))
-            returns, games = zip(*(found[step] for step in steps), strict=True)
-            return Curve(steps, returns, games if name == EVALUATIONS else ())
+            ordered = [found[step] for step in steps]
+            returns = tuple(float(line[column]) for line in ordered)
+            games = tuple(_numbers(line.get("returns")) for line in ordered)
+            times = _numbers([line.get("wall_s") for line in ordered])
+            return Curve(steps, returns, games if name == EVALUATIONS else (), times)
     return Curve()
 
 
