@@ -1,0 +1,134 @@
+"""A recorded trajectory, and whether another one is the same but for rounding."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_eval.gate.finding import Verdict
+from rl_eval.strict import STRICT
+
+SPREADS = 10.0  # how many times its own spread an optimizer may move
+FLOOR = 1e-5  # and how much anyway, relative to the leaf's largest update so far
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """Sketches of the updates of every leaf at every step, and what they may differ by.
+
+    Attributes:
+        leaves: paths.
+        sizes: numbers in the sketch of each leaf.
+        sketches: [step, sum of sizes], little-endian float32 in base64.
+        tolerances: [step, leaf], likewise.
+    """
+
+    __pydantic_config__ = STRICT
+
+    leaves: tuple[str, ...]
+    sizes: tuple[int, ...]
+    sketches: str
+    tolerances: str
+
+    def __post_init__(self) -> None:
+        if len(self.leaves) != len(self.sizes) or min(self.sizes, default=0) < 1:
+            raise ValueError("each leaf needs the size of its sketch")
+        if len(_decode(self.sketches, sum(self.sizes))) != len(
+            _decode(self.tolerances, len(self.leaves))
+        ):
+            raise ValueError("sketches and tolerances differ in their number of steps")
+
+
+def learn(
+    reference: Float[np.ndarray, "step number"],
+    others: Mapping[str, Sequence[Float[np.ndarray, "step number"]]],
+    leaves: tuple[str, ...],
+    sizes: tuple[int, ...],
+) -> tuple[Trajectory, dict[str, float]]:
+    """The record of a trajectory, and its largest relative deviation by what was varied.
+
+    Rounding errors may grow along a trajectory and never shrink here: the tolerance of a step is
+    that of the steps before it at least. Where an own run is not finite and the reference is,
+    everything is allowed.
+    """
+    with np.errstate(over="ignore"):
+        reference = reference.astype(np.float32)
+    scale = np.maximum.accumulate(_per_leaf(np.abs(reference), sizes))
+    deviations = {
+        name: [_deviation(reference, run, sizes) for run in runs] for name, runs in others.items()
+    }
+    spread = np.max([d for runs in deviations.values() for d in runs], axis=0, initial=0.0)
+    tolerances = SPREADS * np.maximum.accumulate(spread) + FLOOR * scale
+    largest = {
+        name: max((float(_relative(d, scale).max()) for d in runs), default=0.0)
+        for name, runs in deviations.items()
+    }
+    return Trajectory(leaves, sizes, _encode(reference), _encode(tolerances)), largest
+
+
+def judge(recorded: Trajectory, run: Float[np.ndarray, "step number"]) -> tuple[Verdict, str]:
+    """Same or changed within rounding (both pass), or changed; with where and by how much."""
+    reference = _decode(recorded.sketches, sum(recorded.sizes))
+    tolerances = _decode(recorded.tolerances, len(recorded.leaves))
+    deviation = _deviation(reference, run, recorded.sizes)
+    if not deviation.any():
+        return "pass", "same"
+    scale = np.maximum.accumulate(_per_leaf(np.abs(reference), recorded.sizes))
+    beyond = deviation > tolerances
+    moved = beyond if beyond.any() else deviation > 0
+    step = int(moved.any(axis=1).argmax())
+    relative, allowed = _relative(deviation, scale), _relative(tolerances, scale)
+    leaf = int(np.where(moved[step], relative[step], -1).argmax())
+    if not beyond.any():
+        share = float((relative / np.maximum(allowed, np.finfo(float).tiny)).max())
+        return "pass", (
+            f"changed within rounding: from step {step}, leaf {recorded.leaves[leaf]}; at most "
+            f"{share:.1%} of what is allowed"
+        )
+    return "regression", (
+        f"changed: first at step {step}, leaf {recorded.leaves[leaf]}, by "
+        f"{relative[step, leaf]:.2g} of its largest update so far, where {allowed[step, leaf]:.1g} "
+        f"is rounding; {int(beyond.any(axis=0).sum())} of {len(recorded.leaves)} leaves moved"
+    )
+
+
+def _deviation(
+    reference: Float[np.ndarray, "step number"],
+    run: Float[np.ndarray, "step number"],
+    sizes: Sequence[int],
+) -> Float[np.ndarray, "step leaf"]:
+    """Largest difference of each leaf's sketch; infinite where only one of the two is finite."""
+    with np.errstate(over="ignore"):
+        run = run.astype(np.float32)
+    finite, there = np.isfinite(reference), np.isfinite(run)
+    difference = np.where(finite & there, reference - np.where(there, run, 0), 0)
+    return _per_leaf(np.where(finite == there, np.abs(difference), np.inf), sizes)
+
+
+def _per_leaf(
+    numbers: Float[np.ndarray, "step number"], sizes: Sequence[int]
+) -> Float[np.ndarray, "step leaf"]:
+    starts = np.cumsum([0, *sizes[:-1]])
+    return np.maximum.reduceat(np.asarray(numbers, np.float64), starts, axis=1)
+
+
+def _relative(
+    deviation: Float[np.ndarray, "step leaf"], scale: Float[np.ndarray, "step leaf"]
+) -> Float[np.ndarray, "step leaf"]:
+    """Deviations over scales; infinite where something became of nothing."""
+    known = scale > 0
+    over = deviation / np.where(known, scale, 1)
+    return np.where(known | (deviation == 0), over, np.inf)
+
+
+def _encode(numbers: Float[np.ndarray, ...]) -> str:
+    return base64.b64encode(numbers.astype("<f4").tobytes()).decode("ascii")
+
+
+def _decode(text: str, width: int) -> Float[np.ndarray, "step {width}"]:
+    """Raises ValueError where the text is no such array."""
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(-1, width)
