@@ -24,8 +24,11 @@ from sweeps.trials import static_signature
 from sweeps.work import Ending, Run, Tell
 
 
-def make() -> Run:
-    """The function that a worker calls for each order; it keeps what was compiled last."""
+def make(cost: bool = False) -> Run:
+    """The function that a worker calls for each order; it keeps what was compiled last.
+
+    `cost`: see `rl_eval.runner.Options`.
+    """
     kept: dict[str, Built] = {}
 
     def remembered(config: RunConfig, optimizer: Optimizer, resumed: int = 0) -> Built:
@@ -57,7 +60,7 @@ def make() -> Run:
             tell(progress.env_steps / progress.total_env_steps, progress.episode_return)
 
         static, numbers = spec.split(config.optimizer.hyperparameters)
-        optimizer, options = handle(spec, static), Options(cost=False, show=show)
+        optimizer, options = handle(spec, static), Options(cost=cost, show=show)
         if begun:
             (result,) = resume(config, optimizer, numbers, directory, options, remembered)
         else:
