@@ -9,6 +9,7 @@ time of a step, which is compared on the same hardware only, nothing may rise be
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 from rl_eval.gate import step_cost
@@ -80,6 +81,7 @@ def record(
     with cpu():
         runners = [Runner(build, needs, course) for course in courses(needs)]
         reference = {name: run for runner in runners for name, run in runner.all().items()}
+        compilations = runners[0].compilations
         runs, left_out = variants(build, needs, spawn)
         trajectories, spread = {}, dict.fromkeys(runs, 0.0)
         for course in courses(needs):
@@ -101,7 +103,7 @@ def record(
         state=state,
         state_bytes=step_cost.state_bytes(build),
         behaviour=behaves,
-        compilations=runners[0].compilations,
+        compilations=compilations,
         step_ratio=step_cost.step_ratio(build, needs),
     )
 
@@ -111,17 +113,28 @@ def check(build: Build, needs: frozenset[str], recorded: Numerics) -> list[Findi
 
     A candidate that raises where the recorded optimizer did not is a regression.
     """
-    findings: list[Finding] = []
     with cpu():
         runners = [Runner(build, needs, course) for course in courses(needs)]
-        for runner in runners:
-            names = [f"trajectory {name}" for name in runner.course.names]
-            findings += _guarded(names, lambda r=runner: _along(r, recorded))
+        findings = _updates(runners, recorded)
+        findings.append(_compilations(runners[0], recorded))
         findings += _guarded(["state tree"], lambda: [_state(runners[0], recorded)])
         findings += _guarded(["arguments"], lambda: [_arguments(runners[0], needs, recorded)])
-        findings.append(_compilations(runners[0], recorded))
     findings += _guarded(["state bytes"], lambda: [_bytes(build, recorded)])
     findings += _guarded(["step time"], lambda: [_time(build, needs, recorded)])
+    return findings
+
+
+def check_updates(build: Build, needs: frozenset[str], recorded: Numerics) -> list[Finding]:
+    """The part of `check` that compares trajectories."""
+    with cpu():
+        return _updates([Runner(build, needs, course) for course in courses(needs)], recorded)
+
+
+def _updates(runners: list[Runner], recorded: Numerics) -> list[Finding]:
+    findings = []
+    for runner in runners:
+        names = [f"trajectory {name}" for name in runner.course.names]
+        findings += _guarded(names, functools.partial(_along, runner, recorded))
     return findings
 
 

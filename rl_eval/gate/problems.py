@@ -6,6 +6,7 @@ everywhere: every machine and every version of numpy has the same ones.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -47,8 +48,9 @@ class Course(NamedTuple):
     moves: bool
 
 
+@functools.cache
 def courses(needs: frozenset[str]) -> tuple[Course, ...]:
-    """All of them; for rules that read activations, the one with a network."""
+    """All of them, not to be written to; for rules that read activations, the network alone."""
     network = Course(("mlp",), _start("mlp", _MLP), (), _gradient(_mlp), moves=True)
     if "activations" in needs:
         return (network,)
@@ -135,6 +137,7 @@ def _start(name: str, shapes: Any) -> Any:
 
 
 def _gradient(loss: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any, Any], Any]:
+    @jax.jit
     def gradient(params: Any, given: Any) -> tuple[Any, Any, Any]:
         del given
         (value, activations), grads = jax.value_and_grad(loss, has_aux=True)(params)

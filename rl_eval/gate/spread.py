@@ -52,7 +52,7 @@ def variants(
         found["jitter"] += jittered
         if course.names[0] in _SMALL:
             runner = Runner(build, needs, course)
-            found["no jit"].append(runner.all(runner.step))
+            found["no jit"].append(runner.all(runner.update))
     try:
         found["float64"] = _in_float64(build, needs)
     except Exception as error:
@@ -77,7 +77,8 @@ def _in_float64(build: Build, needs: frozenset[str]) -> list[Sketches]:
 
 def _with_other_threads(spawn: Spawn, needs: frozenset[str]) -> Sketches:
     """The trajectories of a process with one thread, or with two where this one has one."""
-    threads = 1 if len(os.sched_getaffinity(0)) > 1 else 2
+    here = int(os.environ.get("NPROC") or len(os.sched_getaffinity(0)))  # as XLA counts
+    threads = 1 if here > 1 else 2
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "sketches.npz"
         task = {**dataclasses.asdict(spawn), "needs": sorted(needs), "out": str(out)}
@@ -100,7 +101,9 @@ def _child(task: Mapping[str, Any]) -> None:
 
     with cpu():
         runs = [Runner(build, needs, course).all() for course in courses(needs)]
-    np.savez(task["out"], **{name: x for run in runs for name, x in run.items()})
+    np.savez(
+        task["out"], allow_pickle=False, **{name: x for run in runs for name, x in run.items()}
+    )
 
 
 if __name__ == "__main__":

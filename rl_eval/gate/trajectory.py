@@ -30,7 +30,7 @@ def cpu() -> Any:
 class Runner:
     """An optimizer on a course.
 
-    compilations: how often the step was traced so far, under `jax.jit` as often as compiled.
+    compilations: how often `update` was traced so far; under `jax.jit`, as often as compiled.
     """
 
     def __init__(self, build: Build, needs: frozenset[str], course: Course) -> None:
@@ -38,13 +38,16 @@ class Runner:
         self.optimizer = build(NUM_STEPS)
         self.compilations = 0
         self._needs = needs
-        self.jitted = jax.jit(self.step)
+        self.jitted = jax.jit(self.update)
 
-    def step(self, params: Any, state: Any, given: Any, noise: Any, t: Any) -> tuple[Any, Any, Any]:
-        """One step of one trajectory: new params, new state, updates."""
+    def update(self, params: Any, state: Any, told: Any, t: Any) -> tuple[Any, Any, Any]:
+        """One step of one trajectory: new params, new state, updates.
+
+        The gradient in `told` is computed outside, where its rounding does not depend on the
+        optimizer that it would be compiled with.
+        """
         self.compilations += 1
-        value, grads, activations = self.course.gradient(params, given)
-        grads = jax.tree.map(lambda g, e: g * (1 + e), grads, noise)
+        value, grads, activations = told
         extra = extra_args(self._needs, t, activations)
         moved, state, updates = optimizer_step(
             self.optimizer, grads, params, state, value=value, **extra
@@ -54,7 +57,7 @@ class Runner:
     def one(
         self,
         index: int,
-        step: Callable[..., Any],
+        update: Callable[..., Any],
         *,
         params: Any = None,
         given: Any = None,
@@ -64,21 +67,19 @@ class Runner:
 
         Computed in float64 where the parameters are.
         """
-        params = self.course.params if params is None else params
+        params = _at(self.course.params if params is None else params, index)
         given = self.course.given if given is None else given
-        params = _arrays(jax.tree.map(lambda x: x[index], params))
-        noise = jax.tree.map(jnp.zeros_like, params)
         state, rows = self.optimizer.init(params), []
         for t in range(num_steps):
-            told = _arrays(jax.tree.map(lambda x, t=t: x[t, index], given))
-            params, state, updates = step(params, state, told, noise, jnp.int32(t))
+            told = self.course.gradient(params, _at(given, t, index))
+            params, state, updates = update(params, state, told, jnp.int32(t))
             rows.append(sketch(updates))
         return np.stack(rows)
 
-    def all(self, step: Callable[..., Any] | None = None, **other: Any) -> dict[str, np.ndarray]:
+    def all(self, update: Callable[..., Any] | None = None, **other: Any) -> dict[str, np.ndarray]:
         """Sketches of every trajectory, one after another."""
-        step = step or self.jitted
-        return {name: self.one(i, step, **other) for i, name in enumerate(self.course.names)}
+        update = update or self.jitted
+        return {name: self.one(i, update, **other) for i, name in enumerate(self.course.names)}
 
     def jittered(self, members: int, jitter: float) -> list[dict[str, np.ndarray]]:
         """All trajectories at once under vmap, as they are and with `jitter` on their gradients.
@@ -86,17 +87,20 @@ class Runner:
         Returns:
             `1 + members` runs, the first without jitter.
         """
-        course, count = self.course, len(self.course.names)
-        params = _arrays(jax.tree.map(lambda x: np.concatenate([x] * (1 + members)), course.params))
+        course, runs = self.course, 1 + members
+        gradient = jax.jit(jax.vmap(course.gradient))
+        update = jax.jit(jax.vmap(self.update, in_axes=(0, 0, 0, None)))
+        params = _repeated(course.params, runs)
         state, rows = jax.vmap(self.optimizer.init)(params), []
-        step = jax.jit(jax.vmap(self.step, in_axes=(0, 0, 0, 0, None)))
         for t in range(NUM_STEPS):
-            told = jax.tree.map(lambda x, t=t: np.concatenate([x[t]] * (1 + members)), course.given)
-            noise = _noise(course, members, jitter, t)
-            params, state, updates = step(params, state, _arrays(told), noise, jnp.int32(t))
+            given = _repeated(jax.tree.map(lambda x, t=t: x[t], course.given), runs)
+            value, grads, activations = gradient(params, given)
+            grads = jax.tree.map(jnp.multiply, grads, _factors(course, members, jitter, t))
+            told = value, grads, activations
+            params, state, updates = update(params, state, told, jnp.int32(t))
             rows.append(np.stack([sketch(member) for member in _members(updates)]))
-        runs = np.stack(rows, axis=1).reshape(1 + members, count, NUM_STEPS, -1)
-        return [dict(zip(course.names, run, strict=True)) for run in runs]
+        sketches = np.stack(rows, axis=1).reshape(runs, len(course.names), NUM_STEPS, -1)
+        return [dict(zip(course.names, run, strict=True)) for run in sketches]
 
 
 def extra_args(needs: frozenset[str], t: Any, activations: Any) -> dict[str, Any]:
@@ -141,22 +145,25 @@ def _signs(size: int) -> np.ndarray:
     return np.sign(random((SKETCH, size), "sketch"))
 
 
-def _noise(course: Course, members: int, jitter: float, t: int) -> Any:
-    """Leaves [member * trajectory, ...], zero for the first member."""
+def _factors(course: Course, members: int, jitter: float, t: int) -> Any:
+    """What gradients are multiplied by: leaves [run * trajectory, ...], 1 for the first run."""
 
     def leaf(path: Any, x: np.ndarray) -> Any:
-        name = f"jitter {t} {jax.tree_util.keystr(path)}"
-        noise = jitter * random((members, *x.shape), name)
-        noise = np.concatenate([np.zeros_like(x)[None], noise]).reshape(-1, *x.shape[1:])
-        return jnp.asarray(noise, x.dtype)
+        noise = random((members, *x.shape), f"jitter {t} {jax.tree_util.keystr(path)}")
+        factors = np.concatenate([np.ones_like(x)[None], 1 + jitter * noise])
+        return jnp.asarray(factors.reshape(-1, *x.shape[1:]), x.dtype)
 
     return jax.tree.map_with_path(leaf, course.params)
+
+
+def _at(tree: Any, *index: int) -> Any:
+    return jax.tree.map(lambda x: jnp.asarray(x[index]), tree)
+
+
+def _repeated(tree: Any, times: int) -> Any:
+    return jax.tree.map(lambda x: jnp.asarray(np.concatenate([x] * times)), tree)
 
 
 def _members(tree: Any) -> list[Any]:
     tree = jax.tree.map(np.asarray, tree)
     return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(jax.tree.leaves(tree)[0]))]
-
-
-def _arrays(tree: Any) -> Any:
-    return jax.tree.map(jnp.asarray, tree)
