@@ -1,8 +1,9 @@
-"""`rl-eval report`: figures, page and table of a sweep, from its records alone."""
+"""`rl-eval report`: figures, page and table of a sweep or comparison, from its records alone."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,42 +11,58 @@ import tyro
 from rich.console import Console
 
 from rl_eval.records import RecordError
+from rl_eval.report.compare_record import FILE
 from rl_eval.report.runs import Objective
 from rl_eval.settings import SettingsError
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Draw a sweep: an HTML page that opens offline, PNG, SVG and PDF figures, a CSV of trials."""
+    """Draw a sweep or comparison: a page that opens offline, PNG, SVG and PDF figures, a CSV."""
 
     sweep: Annotated[Path, tyro.conf.Positional]
-    """Directory of the sweep."""
+    """Directory of the sweep or comparison."""
     out: Path | None = None
-    """Where the files go. Default SWEEP/report."""
+    """Where the files go. Default the sub-directory report."""
     objective: Objective = "final"
     """What a run is worth: its final return, the area under its curve, or its best checkpoint."""
 
 
 def run(args: Report) -> int:
     """Write everything and say what was written."""
-    from rl_eval.report.table import read_table, write_csv
-
-    table = read_table(args.sweep, args.objective)
+    out = args.out or args.sweep / "report"
+    compared = (args.sweep / FILE).is_file()
     try:
-        from rl_eval.report import parcoords_figure, response, sweep_page
-
-        out = args.out or args.sweep / "report"
-        out.mkdir(parents=True, exist_ok=True)
-        written = [write_csv(table, out / "trials.csv")]
-        for part in (sweep_page, parcoords_figure, response):
-            written += part.render(table, out)
+        problems, written = (_comparison if compared else _sweep)(args, out)
     except ImportError as error:
         raise SettingsError(f"{error}; reports need pip install 'rl-eval[sweeps]'") from None
     except OSError as error:
         raise RecordError(f"{error.filename}: {error.strerror}") from None
     console = Console(stderr=True)
-    for problem in table.problems:
+    for problem in problems:
         console.print(f"left out: {problem}", highlight=False, soft_wrap=True, markup=False)
     for path in written:
         print(path)
     return 0
+
+
+def _sweep(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:
+    from rl_eval.report.table import read_table, write_csv
+
+    table = read_table(args.sweep, args.objective)
+    from rl_eval.report import parcoords_figure, response, sweep_page
+
+    out.mkdir(parents=True, exist_ok=True)
+    written = [write_csv(table, out / "trials.csv")]
+    for part in (sweep_page, parcoords_figure, response):
+        written += part.render(table, out)
+    return table.problems, written
+
+
+def _comparison(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:
+    from rl_eval.report.compare_scores import read_comparison
+
+    comparison = read_comparison(args.sweep, args.objective)
+    from rl_eval.report import compare_page
+
+    return comparison.problems, compare_page.render(comparison, out)

@@ -21,7 +21,7 @@ AGGREGATE_TITLES = {
     "iqm": "interquartile mean",
     "optimality_gap": "optimality gap (less is better)",
 }
-WIDE = (3.4, 2.4)
+WIDTH = 4.0  # inches: three beside each other on a wide page
 
 
 def curves(comparison: Comparison, against: str) -> Drawing:
@@ -33,7 +33,7 @@ def curves(comparison: Comparison, against: str) -> Drawing:
             draw = functools.partial(_curves, found, looks_of(comparison), against)
             panels.append(Panel(env, draw))
     name = {"env_steps": "curves-env-steps", "wall_s": "curves-wall-clock"}[against]
-    return Drawing(name, panels, 3, WIDE, legend)
+    return Drawing(name, panels, 3, (WIDTH, 2.6), legend)
 
 
 def final_scores(comparison: Comparison, found: Mapping[Key, Final]) -> Drawing:
@@ -46,7 +46,7 @@ def final_scores(comparison: Comparison, found: Mapping[Key, Final]) -> Drawing:
         ]
         label = OBJECTIVES[comparison.table.objective]
         panels.append(Panel(env, functools.partial(_ranges, rows, label)))
-    return Drawing("final-scores", panels, 3, (3.4, _height(len(looks))))
+    return Drawing("final-scores", panels, 3, (WIDTH, _height(len(looks))))
 
 
 def aggregate_scores(comparison: Comparison, found: Aggregates) -> Drawing:
@@ -60,7 +60,7 @@ def aggregate_scores(comparison: Comparison, found: Aggregates) -> Drawing:
         ]
         if rows:
             panels.append(Panel(title, functools.partial(_ranges, rows, "normalised score")))
-    return Drawing("aggregate-scores", panels, 2, (3.4, _height(len(looks))))
+    return Drawing("aggregate-scores", panels, 4, (3.0, _height(len(looks))))
 
 
 def improvement(comparison: Comparison, found: Mapping[str, Interval]) -> Drawing:
@@ -74,8 +74,8 @@ def improvement(comparison: Comparison, found: Mapping[str, Interval]) -> Drawin
         axis.axvline(0.5, color="#8a8a8a", lw=0.8, zorder=0)
         axis.set_xlim(-0.03, 1.03)
 
-    panels = [Panel(f"X above {baseline}", draw)] if rows else []
-    return Drawing("probability-of-improvement", panels, 1, (4.2, _height(len(rows))))
+    panels = [Panel(f"probability of improvement over {baseline}", draw)] if rows else []
+    return Drawing("probability-of-improvement", panels, 1, (WIDTH, _height(len(rows))))
 
 
 def profiles(comparison: Comparison, found: Aggregates) -> Drawing:
@@ -88,7 +88,7 @@ def profiles(comparison: Comparison, found: Aggregates) -> Drawing:
         axis.set(xlabel="normalised score", ylabel="share of runs above it", ylim=(-0.03, 1.03))
 
     panels = [Panel("performance profile", draw)] if found.profiles else []
-    return Drawing("performance-profile", panels, 1, (4.2, 2.8), list(looks.values()))
+    return Drawing("performance-profile", panels, 1, (WIDTH, 2.6), list(looks.values()))
 
 
 def looks_of(comparison: Comparison) -> dict[str, Look]:

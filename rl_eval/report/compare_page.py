@@ -50,12 +50,12 @@ def render(comparison: Comparison, out_dir: Path) -> list[Path]:
 
 def title(comparison: Comparison) -> str:
     """Who is compared, and where."""
-    where = comparison.record.suite or " and ".join(comparison.envs)
-    return f"{' against '.join(_few(comparison.optimizers))} on {where}"
+    where = comparison.record.suite or _and(comparison.envs)
+    return f"{_and(comparison.optimizers)} on {where}"
 
 
-def _few(names: Sequence[str]) -> list[str]:
-    return [", ".join(names[:-1]), names[-1]] if len(names) > 2 else list(names)
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def drawings(comparison: Comparison, found: Found) -> dict[str, Drawing]:
@@ -82,7 +82,8 @@ def sections(comparison: Comparison, found: Found, drawn: dict[str, Drawing]) ->
         (
             "aggregate",
             "Aggregate scores",
-            tables.aggregate_table(comparison, found.aggregates, found.above)
+            _paragraphs([words.lead(comparison)])
+            + tables.aggregate_table(comparison, found.aggregates, found.above)
             + picture("aggregate-scores")
             + picture("probability-of-improvement")
             + picture("performance-profile"),

@@ -39,7 +39,7 @@ def aggregate_table(
 ) -> str:
     """A row per optimizer: aggregates of normalised scores, and the chance to beat the baseline."""
     baseline = comparison.record.baseline
-    head = ["optimizer", "runs", *AGGREGATE_TITLES.values(), f"above {baseline}"]
+    head = ["optimizer", "runs", *AGGREGATE_TITLES.values(), f"chance above {baseline}"]
     rows = []
     for name in comparison.optimizers:
         seeds = found.seeds.get(name, [])

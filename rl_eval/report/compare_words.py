@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rl_eval.envs.scores import DEFAULT_TABLE, JAX_REFERENCES, random_score
+from rl_eval.envs.scores import DEFAULT_TABLE, human_normalised, random_score, reference
 from rl_eval.report.compare_estimates import Aggregates
-from rl_eval.report.compare_scores import Comparison, hardware
+from rl_eval.report.compare_scores import Comparison, hardware, normalised
 from rl_eval.report.compare_tables import at_the_end
 from rl_eval.report.runs import OBJECTIVES
 from rl_eval.stats.aggregate import iqm_note, trimmed
@@ -110,6 +110,15 @@ def _machines(comparison: Comparison) -> list[str]:
     return []
 
 
+def lead(comparison: Comparison) -> str:
+    """What the first table shows."""
+    return (
+        "Scores between random play (0) and a published level (1), over all environments: "
+        "estimates with their 95 % intervals. The last column is the chance that a run scores "
+        f"above one of {comparison.record.baseline} in the same environment."
+    )
+
+
 def protocol(comparison: Comparison) -> list[str]:
     """How the scores came about."""
     record = comparison.record
@@ -170,12 +179,22 @@ def _floors(comparison: Comparison) -> str:
 
 
 def _references(envs: Sequence[str]) -> str:
-    parts = ["0 is random play"]
-    if any(env in JAX_REFERENCES for env in envs):
+    """Between which scores those of each environment are placed."""
+    atari, listed = False, []
+    for env in envs:
+        try:
+            human_normalised(env, 0.0)
+            atari = True
+        except ValueError:
+            if normalised(env, 0.0) is not None:
+                low, high = reference(env)
+                listed.append(f"{env} {low:g} to {high:g}")
+    parts = ["0 is random play, 1 a published level"]
+    if atari:
+        parts.append(f"on Atari the human tester of table {DEFAULT_TABLE}")
+    if listed:
         parts.append(
-            "1 the published PPO level (MinAtar: tuned PPO with Adam in OPEN, Goldie et "
-            "al., NeurIPS 2024; classic control: gymnax's trained agents)"
+            "elsewhere trained PPO (MinAtar: Goldie et al., NeurIPS 2024; classic control: "
+            f"gymnax's agents): {', '.join(listed)}"
         )
-    if any(env not in JAX_REFERENCES for env in envs):
-        parts.append(f"on Atari 1 is the human tester of table {DEFAULT_TABLE}")
-    return ", ".join(parts)
+    return "; ".join(parts)
