@@ -1,6 +1,9 @@
-"""One sweep of the closed form, shared by the tests that only read it."""
+"""One sweep of the closed form, and one browser, for all tests that only read them."""
 
 from __future__ import annotations
+
+import os
+import shutil
 
 import pytest
 from report.landscape import write
@@ -9,6 +12,7 @@ from rl_eval.report.table import read_table
 
 ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("celo2", "adamw")
+CHROMIUM = os.environ.get("RL_EVAL_CHROMIUM") or shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,15 @@ def sweep(tmp_path_factory):
 @pytest.fixture(scope="session")
 def table(sweep):
     return read_table(sweep)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (apt-get install chromium, or RL_EVAL_CHROMIUM)")
+    with sync_api.sync_playwright() as playwright:
+        # A container's root has no sandbox; the page is our own.
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
 import re
-import shutil
 
 import pytest
 from report.landscape import write
@@ -16,8 +14,6 @@ from rl_eval.report.page import Section, embedded, page
 from rl_eval.report.parcoords_page import render
 from rl_eval.report.runs import Curve
 from rl_eval.report.table import read_table, write_csv
-
-CHROMIUM = os.environ.get("RL_EVAL_CHROMIUM") or shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +28,6 @@ def document(table, tmp_path_factory):
 def rows(document):
     with (document.parent / "trials.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed (apt-get install chromium, or RL_EVAL_CHROMIUM)")
-    with sync_api.sync_playwright() as playwright:
-        # A container's root has no sandbox; the page is our own.
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
