@@ -9,9 +9,16 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from rl_eval.config import to_dict
-from rl_eval.records import RecordError, RunDirectory, read_object
-from sweeps.trials import ENDED, Trial, remaining, run_directory, static_signature
-from sweeps.work import Ended, Event, Executor, Item
+from rl_eval.records import RunDirectory
+from sweeps.trials import (
+    ENDED,
+    Trial,
+    recorded_ending,
+    remaining,
+    run_directory,
+    static_signature,
+)
+from sweeps.work import Ended, Ending, Event, Executor, Item
 
 
 def items(
@@ -64,10 +71,10 @@ class Tally:
         return self.completed + self.diverged + self.failed
 
     def add(self, event: Ended) -> None:
-        setattr(self, event.status, getattr(self, event.status) + 1)
-        self.scored(event.status, event.score, event.item.name)
+        self.count(event.status, event.score, event.item.name)
 
-    def scored(self, status: str, score: float | None, name: str) -> None:
+    def count(self, status: Ending, score: float | None, name: str) -> None:
+        setattr(self, status, getattr(self, status) + 1)
         better = score is not None and (self.best is None or score > self.best[0])
         if status == "completed" and better:
             assert score is not None
@@ -83,16 +90,7 @@ def tally(
     for trial in trials:
         for seed in seeds:
             directory = run_directory(sweep, trial.id, seed)
-            if directory not in left:
-                _count(found, directory, f"{trial.id} seed {seed}")
+            ending = None if directory in left else recorded_ending(directory)
+            if ending:
+                found.count(ending[0], ending[2], f"{trial.id} seed {seed}")
     return found
-
-
-def _count(found: Tally, directory: Path, name: str) -> None:
-    try:
-        facts = read_object(directory / "status.json")
-    except RecordError:
-        return
-    status, scores = facts["status"], (facts.get("eval_return"), facts.get("final_return"))
-    setattr(found, status, getattr(found, status) + 1)
-    found.scored(status, next((s for s in scores if isinstance(s, (int, float))), None), name)

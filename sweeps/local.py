@@ -255,14 +255,23 @@ def _text(core: int | None) -> str:
 
 def _environment(core: int | None) -> dict[str, str]:
     """Of a worker: one thread where it has a core, this process's modules, a shared cache."""
-    own = os.environ
-    added = {
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    modules = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    return {**os.environ, **modules, **compilation(), **(threads(1) if core is not None else {})}
+
+
+def compilation() -> dict[str, str]:
+    """Environment of a worker that shares what it compiles."""
+    return {
         "JAX_COMPILATION_CACHE_DIR": compiled_cache(),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     }
-    if core is not None:
-        flags = f"{own.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        added |= {"XLA_FLAGS": flags.strip(), **threads}
-    return {**own, **added}
+
+
+def threads(count: int) -> dict[str, str]:
+    """Environment of a worker that computes in so many threads; NPROC is XLA's own."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+    found = dict.fromkeys(names, str(count))
+    if count == 1:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+        found["XLA_FLAGS"] = flags.strip()
+    return found

@@ -30,6 +30,7 @@ from rl_eval.settings import SettingsError, merge, read
 from sweeps.designs import Design, draw
 from sweeps.domains import Integers
 from sweeps.space import Axis, Space
+from sweeps.work import Ending
 
 MAX_STATIC_COMBINATIONS = 10_000
 ENDED = frozenset({"completed", "diverged"})
@@ -173,17 +174,25 @@ def remaining(
     or one that was killed while running or asked to stop, has not ended.
     """
 
-    def status(trial: Trial, seed: int) -> Any:
-        try:
-            file = run_directory(sweep, trial.id, seed) / "status.json"
-            found = read_object(file)
-        except RecordError:
-            return None
-        stopped = str(found.get("reason")).startswith(INTERRUPTED)
-        return None if stopped else found.get("status")
+    def has_ended(trial: Trial, seed: int) -> bool:
+        found = recorded_ending(run_directory(sweep, trial.id, seed))
+        return found is not None and found[0] in ended
 
     seeds = tuple(seeds)
-    return [(t, s) for t in trials for s in seeds if status(t, s) not in ended]
+    return [(t, s) for t in trials for s in seeds if not has_ended(t, s)]
+
+
+def recorded_ending(directory: Path) -> tuple[Ending, str | None, float | None] | None:
+    """How the run in a directory ended, why, and its score; None if it has not."""
+    try:
+        facts = read_object(directory / "status.json")
+    except RecordError:
+        return None
+    status, reason = facts.get("status"), facts.get("reason")
+    if status not in ENDED | {"failed"} or str(reason).startswith(INTERRUPTED):
+        return None
+    scores = (facts.get("eval_return"), facts.get("final_return"))
+    return status, reason, next((s for s in scores if isinstance(s, (int, float))), None)
 
 
 def sweep_record(

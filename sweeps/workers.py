@@ -17,9 +17,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
+
+from sweeps.work import Ending, Run, Tell
 
 LAST_SECONDS = 20.0  # for a run to save itself once nobody waits for it any more
 
@@ -41,25 +44,38 @@ def main(task: str, core: str, descriptor: str) -> int:
             out.write(json.dumps(message) + "\n")
 
     orders = _Orders(sys.stdin)
-    module, _, name = task.partition(":")
     try:
-        run = getattr(importlib.import_module(module), name)()
+        run = load(task)
         say(ready=True)
         while (order := orders.next()) is not None:
 
             def tell(share: float, score: float | None) -> None:
                 say(share=share, score=score)
 
-            try:
-                status, reason, score = run(order["config"], Path(order["directory"]), tell)
-            except Exception as error:
-                status, score = "failed", None
-                reason = f"{type(error).__name__}: {error}".strip(": ")
+            directory = Path(order["directory"])
+            status, reason, score = attempt(run, order["config"], directory, tell)
             orders.done()
             say(status=status, reason=reason, score=score)
     except (KeyboardInterrupt, Terminated):
         os._exit(128 + signal.SIGTERM)  # not waiting for the thread that listens
     return 0
+
+
+def load(task: str) -> Run:
+    """What the function `module:function` makes."""
+    module, _, name = task.partition(":")
+    made: Run = getattr(importlib.import_module(module), name)()
+    return made
+
+
+def attempt(
+    run: Run, config: Mapping[str, Any], directory: Path, tell: Tell
+) -> tuple[Ending, str | None, float | None]:
+    """How a run ended, why, and its score; what it raises is a failure."""
+    try:
+        return run(config, directory, tell)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}".strip(": "), None
 
 
 class _Orders:

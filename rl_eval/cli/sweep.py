@@ -17,11 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_eval import lock
+from rl_eval.cli import sweep_workers
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
 from rl_eval.cli.locked import with_weights
 from rl_eval.cli.sweep_display import live
 from rl_eval.cli.sweep_plan import PLAN, Plan, extended, space_values, trials_of, write
+from rl_eval.cli.sweep_workers import Processes, Tasks
 from rl_eval.cli.train import parse_seeds
 from rl_eval.lock import locked
 from rl_eval.records import SCHEMA
@@ -30,11 +32,9 @@ from rl_eval.settings import SettingsError
 from rl_eval.stop import Terminated
 from sweeps import execute
 from sweeps.designs import Design
-from sweeps.local import PATIENCE_S, cores, local, on_gpu
+from sweeps.local import PATIENCE_S
 from sweeps.space import make_space
 from sweeps.trials import Trial
-
-TASK = "rl_eval.cli.trial:make"  # by name: what trains is imported in the workers alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,13 @@ class Sweep:
     retry_failed: bool = False
     """With --resume: run what failed once more."""
     workers: str = "local"
-    """Processes of one core each: local (one a core; one in all on a GPU) or a number."""
+    """Processes of one core each: local (one a core; one in all on a GPU) or a number. Or tasks of
+    a Ray cluster: ray (one of this machine's, or that of RAY_ADDRESS), ray://HOST:PORT, HOST:PORT.
+    """
+    cpus: float | None = None
+    """Cores of a Ray task, which may be a fraction. Default 1."""
+    gpus: float | None = None
+    """GPUs of a Ray task, which may be a fraction. Default 0."""
     population: Literal["auto", "1"] = "auto"
     """Members trained together by a worker."""
     patience: float = PATIENCE_S
@@ -84,7 +90,7 @@ class Sweep:
 def run(args: Sweep) -> int:
     """Exit code: 1 if a run failed, 3 if every run diverged, else 0."""
     console = Console(stderr=args.json)
-    on = _cores(args.workers)
+    place = sweep_workers.parse(args.workers, args.cpus, args.gpus)
     if args.resume is not None:
         out = args.resume
         _refuse_others(args)
@@ -92,7 +98,7 @@ def run(args: Sweep) -> int:
             raise SettingsError(f"--resume {out}: there is no such directory")
         with locked(out):
             described, trials = extended(out, seeds_of(args.seeds), args.trials, _command())
-            _run(args, out, described, trials, on, console)
+            _run(args, out, described, trials, place, console)
     else:
         described = _describe(args)
         trials = trials_of(described)
@@ -101,7 +107,7 @@ def run(args: Sweep) -> int:
         with locked(out):
             _refuse_taken(out)
             write(out, described, trials)
-            _run(args, out, described, trials, on, console)
+            _run(args, out, described, trials, place, console)
     return _report(console, out, as_json=args.json)
 
 
@@ -118,7 +124,7 @@ def _run(
     out: Path,
     described: Plan,
     trials: Sequence[Trial],
-    on: Sequence[int | None],
+    place: Processes | Tasks,
     console: Console,
 ) -> None:
     """Everything that has not ended, with a live display."""
@@ -133,17 +139,15 @@ def _run(
     )
     if not todo:
         return
-    workers = min(len(on), len(todo))
-    why = "on CPUs a vmapped population was measured slower"
-    if on[0] is None:
-        why = "populations of trials are not built yet"
-    console.print(
-        f"{workers} workers, one member at a time: {why}", highlight=False, soft_wrap=True
-    )
-    executor = local(TASK, on, out / "workers", args.patience)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    say(sweep_workers.described(place, len(todo)))
+    executor = sweep_workers.executor(place, out, args.patience, say)
     events = execute.execute(todo, executor)
     try:
-        with closing(events), live(console, tally, workers) as show:
+        with closing(events), live(console, tally) as show:
             for event in events:
                 show(event)
     except (KeyboardInterrupt, Terminated):
@@ -223,22 +227,10 @@ def _design(name: str | None) -> Design | None:
     return "latin-hypercube" if name == "lhs" else name  # type: ignore[return-value]
 
 
-def _cores(workers: str) -> list[int | None]:
-    """A core for each worker; several share one where there are more workers than cores.
-
-    One worker has a GPU to itself, and all cores.
-    """
-    there = cores()
-    if workers == "local":
-        return [None] if on_gpu() else there
-    if not workers.isdecimal() or int(workers) < 1:
-        raise SettingsError(f"--workers {workers}: expected local or a number of processes")
-    return [there[i % len(there)] for i in range(int(workers))]
-
-
 def _refuse_others(args: Sweep) -> None:
     """A sweep keeps what it began with."""
-    may = {"resume", "trials", "seeds", "retry_failed", "workers", "population", "patience", "json"}
+    may = {"resume", "trials", "seeds", "retry_failed", "population", "patience", "json"}
+    may |= {"workers", "cpus", "gpus"}
     for field in dataclasses.fields(Sweep):
         if field.name not in may and getattr(args, field.name) != field.default:
             flag = "--" + field.name.replace("_", "-")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from rl_eval.cli.display import PLAIN_SECONDS
 from sweeps.execute import Tally
@@ -15,9 +15,9 @@ from sweeps.work import Ended, Event, Moving, Retried
 
 
 @contextmanager
-def live(console: Console, tally: Tally, workers: int) -> Iterator[Callable[[Event], None]]:
+def live(console: Console, tally: Tally) -> Iterator[Callable[[Event], None]]:
     """A callback that counts and shows events; failures and retries stay on the screen."""
-    state = _State(tally, workers)
+    state = _State(tally)
 
     def note(event: Event) -> None:
         state.add(event)
@@ -35,12 +35,14 @@ def live(console: Console, tally: Tally, workers: int) -> Iterator[Callable[[Eve
     columns = (BarColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as bars:
         whole = bars.add_task(state.line(), total=tally.total)
-        each = [bars.add_task("starting ...", total=1.0) for _ in range(workers)]
+        each: dict[int, TaskID] = {}
 
         def show(event: Event) -> None:
             note(event)
             bars.update(whole, completed=tally.ended, description=state.line())
             if isinstance(event, Moving):
+                if event.worker not in each:
+                    each[event.worker] = bars.add_task("", total=1.0)
                 text = worker_line(event)
                 bars.update(each[event.worker], completed=event.share, description=text)
 
@@ -50,8 +52,8 @@ def live(console: Console, tally: Tally, workers: int) -> Iterator[Callable[[Eve
 class _State:
     """Counts, and the clock that the remaining time is told by."""
 
-    def __init__(self, tally: Tally, workers: int) -> None:
-        self.tally, self.workers = tally, workers
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
         self.running: dict[int, float] = {}
         self._begun, self._before = time.monotonic(), tally.ended
 

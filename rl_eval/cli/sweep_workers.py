@@ -1,0 +1,93 @@
+"""Where the runs of a sweep go: to processes of this machine, or to the tasks of a Ray cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from rl_eval.settings import SettingsError
+from sweeps.cluster import LOCAL, cluster
+from sweeps.local import cores, local, on_gpu
+from sweeps.work import Executor
+
+TASK = "rl_eval.cli.trial:make"  # by name: what trains is imported in the workers alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """A worker process for each entry: the core that it is pinned to, or None for all of them."""
+
+    on: tuple[int | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tasks:
+    """Ray tasks, and what each has to itself; fractions share one."""
+
+    address: str
+    cpus: float
+    gpus: float
+
+
+def parse(workers: str, cpus: float | None, gpus: float | None) -> Processes | Tasks:
+    """What `--workers`, `--cpus` and `--gpus` ask for.
+
+    Raises:
+        SettingsError: they ask for nothing there is.
+    """
+    if workers == "ray" or ":" in workers:
+        # As for Ray's own commands, RAY_ADDRESS names the cluster where nothing else does.
+        found = os.environ.get("RAY_ADDRESS") or LOCAL if workers == "ray" else workers
+        asked = 1.0 if cpus is None else cpus, 0.0 if gpus is None else gpus
+        if asked[0] <= 0 or asked[1] < 0:
+            raise SettingsError("--cpus has to be above 0, and --gpus not below")
+        return Tasks(found, *asked)
+    if cpus is not None or gpus is not None:
+        raise SettingsError("--cpus and --gpus are for the tasks of --workers ray")
+    return Processes(_cores(workers))
+
+
+def executor(
+    place: Processes | Tasks, out: Path, patience_s: float, notify: Callable[[str], None]
+) -> Executor:
+    """What runs the items of the sweep in `out`."""
+    logs = out / "workers"
+    if isinstance(place, Processes):
+        return local(TASK, place.on, logs, patience_s)
+    return cluster(
+        TASK,
+        place.address,
+        logs,
+        cpus=place.cpus,
+        gpus=place.gpus,
+        patience_s=patience_s,
+        notify=notify,
+    )
+
+
+def described(place: Processes | Tasks, runs: int) -> str:
+    """A sentence about them."""
+    if isinstance(place, Tasks):
+        return f"tasks of the Ray cluster at {place.address}, one member at a time"
+    why = "on CPUs a vmapped population was measured slower"
+    if place.on[0] is None:
+        why = "populations of trials are not built yet"
+    return f"{min(len(place.on), runs)} workers, one member at a time: {why}"
+
+
+def _cores(workers: str) -> tuple[int | None, ...]:
+    """A core for each worker; several share one where there are more workers than cores.
+
+    One worker has a GPU to itself, and all cores.
+    """
+    there = cores()
+    if workers == "local":
+        return (None,) if on_gpu() else tuple(there)
+    if not workers.isdecimal() or int(workers) < 1:
+        raise SettingsError(
+            f"--workers {workers}: expected local, a number of processes, ray, or the address of "
+            "a Ray cluster (ray://HOST:PORT, HOST:PORT)"
+        )
+    return tuple(there[i % len(there)] for i in range(int(workers)))
