@@ -89,27 +89,43 @@ def coordinate_check(
     curves: dict[str, list[float]] = {}
     for width in widths:
         network, optimizer = make(width)
-        prepared = network.prepare(obs)
-
-        def loss(params: Params, network: Network = network, x: Array = prepared) -> Array:
-            logits, value = network.apply(params, x)
-            chosen = optax.softmax_cross_entropy_with_integer_labels(logits, action)
-            return jnp.mean(chosen + jnp.square(value - target))
-
-        params = network.init(jax.random.key(0))
-        state = optimizer.init(params)
-        gradient = jax.jit(jax.value_and_grad(loss))
-        for _ in range(steps):
-            value, grads = gradient(params)
-            updates, state = optimizer.update(grads, state, params, value=value)
-            params = optax.apply_updates(params, updates)
-        (logits, value), recorded = network.apply_recorded(params, prepared)
+        x = network.prepare(obs)
+        params = _trained(network, optimizer, x, action, target, steps)
+        (logits, value), recorded = network.apply_recorded(params, x)
         named = jax.tree_util.tree_flatten_with_path(recorded)[0]
         outputs = {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in named}
         torsos = {name: x for name, x in outputs.items() if not name.startswith(HEADS)}
         for name, x in {**torsos, "logits": logits, "value": value}.items():
             curves.setdefault(name, []).append(float(jnp.sqrt(jnp.mean(jnp.square(x)))))
     return curves
+
+
+def _trained(
+    network: Network,
+    optimizer: optax.GradientTransformationExtraArgs,
+    x: Array,
+    action: Int[Array, " batch"],
+    target: Float[Array, " batch"],
+    steps: int,
+) -> Params:
+    """Parameters after a few steps towards fixed actions and values."""
+
+    def loss(params: Params) -> Array:
+        logits, value = network.apply(params, x)
+        chosen = optax.softmax_cross_entropy_with_integer_labels(logits, action)
+        return jnp.mean(chosen + jnp.square(value - target))
+
+    @jax.jit
+    def step(params: Params, state: optax.OptState) -> tuple[Params, optax.OptState]:
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = optimizer.update(grads, state, params, value=value)
+        return optax.apply_updates(params, updates), state
+
+    params = network.init(jax.random.key(0))
+    state = optimizer.init(params)
+    for _ in range(steps):
+        params, state = step(params, state)
+    return params
 
 
 def _leaf(shape: tuple[int, ...], base: tuple[int, ...]) -> _Leaf:

@@ -75,7 +75,9 @@ def test_every_optimizer_goes_on_bit_for_bit_in_another_process(tmp_path):
     for name in sorted(set(weights.TEMPLATES) - set(weights.manifest())):
         theta = weights.initial(name, jax.random.key(0), H=4, P=2, D=2)
         weights.save(folder / f"{name}.msgpack", theta)
+    quickly = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     env = {**os.environ, **CACHE, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    env["XLA_FLAGS"] = f"{env.get('XLA_FLAGS', '')} {quickly}"
     script = Path(__file__).parents[1] / "halves.py"
     for half in ("first", "second"):
         done = subprocess.run(

@@ -14,7 +14,7 @@ from rl_eval.config import NetworkConfig
 from rl_eval.ppo.mup import coordinate_check, parametrise
 from rl_eval.ppo.networks import make_network
 
-WIDTHS = (64, 128, 256, 512, 1024)
+WIDTHS = (64, 256, 1024)
 OBS = jax.random.normal(jax.random.key(1), (32, 6))
 ACTION = jax.random.randint(jax.random.key(2), (32,), 0, 3)
 TARGET = jax.random.normal(jax.random.key(3), (32,))
