@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from optimizers.weights import WeightsError
-from rl_eval.cli import doctor, evaluate, listing, meta_train, report, sweep, train, video
+from rl_eval.cli import compare, doctor, evaluate, listing, meta_train, report, sweep, train, video
 from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
 from rl_eval.errors import ExplainedError
 from rl_eval.settings import SettingsError
@@ -22,6 +22,7 @@ _Command = (
     | Annotated[video.Record, tyro.conf.subcommand("record")]
     | Annotated[meta_train.MetaTrain, tyro.conf.subcommand("meta-train")]
     | Annotated[sweep.Sweep, tyro.conf.subcommand("sweep")]
+    | Annotated[compare.Compare, tyro.conf.subcommand("compare")]
     | Annotated[report.Report, tyro.conf.subcommand("report")]
     | Annotated[listing.Envs, tyro.conf.subcommand("envs")]
     | Annotated[listing.Optimizers, tyro.conf.subcommand("optimizers")]
@@ -34,6 +35,7 @@ _RUN: dict[type, Any] = {
     video.Record: video.run,
     meta_train.MetaTrain: meta_train.run,
     sweep.Sweep: sweep.run,
+    compare.Compare: compare.run,
     report.Report: report.run,
     listing.Envs: listing.envs,
     listing.Optimizers: listing.optimizers,

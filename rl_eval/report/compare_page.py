@@ -85,8 +85,8 @@ def sections(comparison: Comparison, found: Found, drawn: dict[str, Drawing]) ->
             _paragraphs([words.lead(comparison)])
             + tables.aggregate_table(comparison, found.aggregates, found.above)
             + picture("aggregate-scores")
-            + picture("probability-of-improvement")
-            + picture("performance-profile"),
+            + f'<div class="beside">{picture("probability-of-improvement")}'
+            + f"{picture('performance-profile')}</div>",
         ),
         ("cautions", "What this cannot say", _list(words.cautions(comparison, found.aggregates))),
         (
@@ -125,10 +125,11 @@ CURVES = (
     "evaluation are left out, other runs were at work beside it on the same machine."
 )
 COST = (
-    "Each optimizer alone on the machine, in a process of its own, in a short run: bytes of its "
-    "state over those of the parameters, the median time of its update alone (a dash for rules "
-    "that need what only a training step has), compilation, and env steps per second of training. "
-    "In brackets: over the baseline's, on the same hardware."
+    "From a short run of each, one after another, in a process and on a core (or GPU) of its own: "
+    "bytes of the optimizer's state over those of the parameters, the median time of its update "
+    "alone (a dash for rules that need what only a training step has), compilation, and env steps "
+    "per second of training. In brackets: over the baseline's, on the same hardware. Other work on "
+    "the machine shows in the times, not in the bytes."
 )
 
 

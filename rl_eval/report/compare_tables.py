@@ -28,10 +28,8 @@ def ranged(found: Interval | None, runs: int = 2) -> str:
     """An estimate and its interval, which one run does not have."""
     if found is None:
         return NONE
-    estimate = number(float(found.estimate))
-    if runs < 2:
-        return estimate
-    return f"{estimate} [{number(float(found.low))}, {number(float(found.high))}]"
+    estimate, low, high = (number(round(float(value), 3)) for value in found)
+    return estimate if runs < 2 else f"{estimate} [{low}, {high}]"
 
 
 def aggregate_table(

@@ -1,0 +1,76 @@
+"""How a comparison came out, for people and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rl_eval.cli.exits import DIVERGED, DONE, FAILED
+from rl_eval.report.compare_estimates import aggregates, finals, improvements, plain
+from rl_eval.report.compare_scores import Comparison, read_comparison
+from rl_eval.report.compare_tables import ranged
+
+
+def report(out: Path, console: Console) -> tuple[int, dict[str, Any]]:
+    """Write the page, show the table; exit code and what --json prints."""
+    comparison = read_comparison(out)
+    summary = {"compare_dir": str(out), **summarised(comparison)}
+    console.print(_table(comparison, out))
+    try:
+        from rl_eval.report import compare_page
+
+        page = compare_page.render(comparison, out / "report")[0]
+        console.print(str(page), highlight=False, soft_wrap=True)
+    except ImportError as error:
+        text = f"{error}; the page needs pip install 'rl-eval[sweeps]', then rl-eval report {out}"
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+    if summary["failed"]:
+        return FAILED, summary
+    return DIVERGED if summary["diverged"] == summary["runs"] else DONE, summary
+
+
+def summarised(comparison: Comparison) -> dict[str, Any]:
+    """Counts and estimates, each as [estimate, low, high]."""
+    rows, found = comparison.table.rows, aggregates(comparison)
+    statuses = ("completed", "diverged", "failed")
+    final = finals(comparison)
+    return {
+        "baseline": comparison.record.baseline,
+        "runs": sum(len(row.seeds) for row in rows),
+        **{status: sum(row.count(status) for row in rows) for status in statuses},
+        "groups": [
+            {
+                "env": row.env,
+                "optimizer": row.optimizer,
+                "trial": row.id,
+                "runs": len(row.seeds),
+                **{status: row.count(status) for status in statuses},
+                "mean": (mean := final[row.env, row.optimizer].mean) and plain(mean),
+            }
+            for row in rows
+        ],
+        "aggregates": {
+            name: {kind: plain(value) for kind, value in values.items()}
+            for name, values in found.values.items()
+        },
+        "probability_of_improvement": {
+            name: plain(value) for name, value in improvements(comparison).items()
+        },
+    }
+
+
+def _table(comparison: Comparison, out: Path) -> Table:
+    shown = Table(title=str(out))
+    columns = ("env", "optimizer", "runs", "diverged", "failed", "mean score [95 %]")
+    for column in columns:
+        side: Any = "left" if column in ("env", "optimizer") else "right"
+        shown.add_column(column, justify=side, overflow="fold")
+    for (env, name), final in finals(comparison).items():
+        row = comparison.row(env, name)
+        counts = [str(row.count(status)) for status in ("diverged", "failed")]
+        mean = ranged(final.mean, len(final.scores))
+        shown.add_row(env, name, str(len(row.seeds)), *counts, mean.replace("[", "\\["))
+    return shown

@@ -1,0 +1,101 @@
+"""The phases of a comparison: tuning, the reported runs, cost. Each goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from rl_eval.cli import sweep_plan, sweep_workers
+from rl_eval.cli.compare_cost import TASK as COST_TASK
+from rl_eval.cli.compare_cost import cost_items, one_by_one
+from rl_eval.cli.compare_plan import reported_trials, tuning_plan
+from rl_eval.cli.sweep_display import live
+from rl_eval.cli.sweep_workers import Processes, Tasks
+from rl_eval.report.compare_record import CompareRecord, Tuning
+from sweeps import execute
+from sweeps.local import cores, local, on_gpu
+from sweeps.trials import Trial
+from sweeps.work import Ended
+
+
+class Means(NamedTuple):
+    """Where the runs go, and after how many silent seconds a worker is taken to hang."""
+
+    place: Processes | Tasks
+    patience_s: float
+
+
+def run_all(
+    out: Path,
+    record: CompareRecord,
+    means: Means,
+    console: Console,
+    *,
+    retry_failed: bool,
+    cost: bool,
+) -> None:
+    """Everything that has not ended."""
+    if record.tuning and not (out / "sweep.json").is_file():
+        folder, trials = out / "tuning", planned_tuning(out, record, record.tuning)
+        seeds = record.tuning.seeds
+        _run(folder, "tuning", trials, seeds, means, console, retry_failed)
+    trials = reported_trials(out, record)
+    _run(out, "reported", trials, record.seeds, means, console, retry_failed)
+    if cost:
+        _measure(out, trials, record.seeds[0], means, console)
+
+
+def planned_tuning(out: Path, record: CompareRecord, tuning: Tuning) -> list[Trial]:
+    """The trials that tune, written as a sweep of their own."""
+    described = tuning_plan(record, tuning)
+    trials = sweep_plan.trials_of(described)
+    if not (out / "tuning" / "sweep.json").is_file():
+        (out / "tuning").mkdir(exist_ok=True)
+        sweep_plan.write(out / "tuning", described, trials)
+    return trials
+
+
+def _run(
+    folder: Path,
+    what: str,
+    trials: Sequence[Trial],
+    seeds: Sequence[int],
+    means: Means,
+    console: Console,
+    retry_failed: bool,
+) -> None:
+    todo = execute.items(trials, seeds, folder, retry_failed=retry_failed)
+    tally = execute.tally(trials, seeds, folder, todo)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    say(f"{what}: {len(trials)} trials x {len(seeds)} seeds, {len(todo)} runs to go")
+    if not todo:
+        return
+    say(sweep_workers.described(means.place, len(todo)))
+    executor = sweep_workers.executor(means.place, folder, means.patience_s, say)
+    events = execute.execute(todo, executor)
+    with closing(events), live(console, tally) as show:
+        for event in events:
+            show(event)
+
+
+def _measure(out: Path, trials: Sequence[Trial], seed: int, means: Means, console: Console) -> None:
+    todo = cost_items(out, trials, seed)
+    if not todo:
+        return
+    console.print(f"cost: {len(todo)} short runs, one after another", highlight=False)
+    executor = local(
+        COST_TASK, [None] if on_gpu() else cores()[:1], out / "cost" / "workers", means.patience_s
+    )
+    with closing(execute.execute(todo, one_by_one(executor))) as events:
+        for event in events:
+            if isinstance(event, Ended) and event.status == "failed":
+                config = event.item.config
+                text = f"cost of {config.optimizer.name} in {config.env.id}: {event.reason}"
+                console.print(text, highlight=False, soft_wrap=True, markup=False)
