@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import tyro
 
 from optimizers.weights import WeightsError
-from rl_eval.cli import compare, doctor, evaluate, listing, meta_train, report, sweep, train, video
+from rl_eval.cli import (
+    compare,
+    doctor,
+    evaluate,
+    gate,
+    listing,
+    meta_train,
+    report,
+    sweep,
+    train,
+    video,
+)
 from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
 from rl_eval.errors import ExplainedError
 from rl_eval.settings import SettingsError
@@ -24,6 +35,7 @@ _Command = (
     | Annotated[sweep.Sweep, tyro.conf.subcommand("sweep")]
     | Annotated[compare.Compare, tyro.conf.subcommand("compare")]
     | Annotated[report.Report, tyro.conf.subcommand("report")]
+    | Annotated[gate.Gate, tyro.conf.subcommand("gate")]
     | Annotated[listing.Envs, tyro.conf.subcommand("envs")]
     | Annotated[listing.Optimizers, tyro.conf.subcommand("optimizers")]
     | Annotated[doctor.Doctor, tyro.conf.subcommand("doctor")]
@@ -37,6 +49,7 @@ _RUN: dict[type, Any] = {
     sweep.Sweep: sweep.run,
     compare.Compare: compare.run,
     report.Report: report.run,
+    gate.Gate: gate.run,
     listing.Envs: listing.envs,
     listing.Optimizers: listing.optimizers,
     doctor.Doctor: doctor.run,

@@ -1,0 +1,54 @@
+"""`rl-eval gate power`: the seeds that a check needs, from a recorded spread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rl_eval.cli.gate import Power
+from rl_eval.gate import baseline
+from rl_eval.gate.baseline import BaselineError, Scores, arrays
+from rl_eval.gate.power import power_table, render
+from rl_eval.settings import SettingsError
+
+SHIPPED = Path("baselines")
+
+
+def show(args: Power) -> int:
+    """Print a table for each baseline that has the suite.
+
+    Raises:
+        SettingsError: none has it.
+        BaselineError: the file that was named cannot be used.
+    """
+    files = [args.baseline] if args.baseline else sorted(SHIPPED.glob("*.json"))
+    found = []
+    for file in files:
+        try:
+            known = baseline.load(file).benchmark
+        except BaselineError:
+            if args.baseline:
+                raise
+            continue
+        if known is not None and known.suite == args.suite:
+            found.append((file, known))
+    if not found:
+        raise SettingsError(
+            f"no baseline with the suite {args.suite} in {', '.join(map(str, files)) or SHIPPED}; "
+            "give --baseline FILE, as recorded by `rl-eval gate record`"
+        )
+    print("\n\n".join(_table(file, scores, args) for file, scores in found))
+    return 0
+
+
+def _table(file: Path, scores: Scores, args: Power) -> str:
+    recorded, _ = arrays([unit.runs for unit in scores.units])
+    spreads = zip(scores.units, recorded.mean(axis=0), recorded.std(axis=0, ddof=1), strict=True)
+    lines = [f"{unit.name}: {mean:.3f} +- {deviation:.3f}" for unit, mean, deviation in spreads]
+    try:
+        table = power_table(recorded, args.margin, np.random.default_rng(0), args.alpha)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    head = f"{file}: {scores.suite}, {len(scores.seeds)} seeds, mean and standard deviation"
+    return "\n".join([head, *(f"  {line}" for line in lines), render(table, args.margin)])

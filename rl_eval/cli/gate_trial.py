@@ -1,0 +1,34 @@
+"""What a worker of the gate does to see whether a run survives being stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_eval import checkpoint
+from rl_eval.cli import trial
+from sweeps.work import Ending, Run, Tell
+
+STOP_AT = 0.4  # of the run
+
+
+def stopped_once() -> Run:
+    """Runs as a sweep's worker, but asks itself to end half way; whoever comes next goes on."""
+    run = trial.make()
+
+    def interrupted(
+        values: Mapping[str, Any], directory: Path, tell: Tell
+    ) -> tuple[Ending, str | None, float | None]:
+        fresh = not checkpoint.iterations(directory / "checkpoints")
+
+        def watch(share: float, score: float | None) -> None:
+            tell(share, score)
+            if fresh and STOP_AT <= share < 1:
+                os.kill(os.getpid(), signal.SIGTERM)  # the runner saves, and this process ends
+
+        return run(values, directory, watch)
+
+    return interrupted

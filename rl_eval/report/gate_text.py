@@ -1,0 +1,100 @@
+"""The gate's verdict in words: reasons for a terminal, and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rl_eval.gate.finding import Finding, verdict
+from rl_eval.gate.result import Comparison, Result
+
+MEANING = {
+    "pass": "it may ship",
+    "regression": "it must not ship",
+    "inconclusive": "too few seeds to say; record the baseline with more",
+}
+_ORDER = {"regression": 0, "inconclusive": 1, "pass": 2}
+
+
+def reasons(result: Result) -> list[str]:
+    """The verdict and why, worst first in each tier; what passed is a line a tier if all did."""
+    lines = [f"{result.candidate.optimizer}: {result.verdict} ({MEANING[result.verdict]})"]
+    for tier, findings in by_tier(result.findings).items():
+        lines.append(f"{tier}: {verdict(findings)}")
+        worst = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
+        lines += [f"  {f.verdict:12} {f.check}: {f.detail}" for f in worst]
+    return lines + [f"note: {note}" for note in result.notes]
+
+
+def by_tier(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings of each tier, tiers in the order they ran."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.tier, []).append(finding)
+    return found
+
+
+def markdown(result: Result, picture: str | None) -> str:
+    """The report."""
+    then, now = result.baseline, result.candidate
+    lines = [
+        f"# Release gate: {result.verdict}",
+        f"`{now.optimizer}` against the recorded `{then.optimizer}`: {MEANING[result.verdict]}.",
+    ]
+    for tier, findings in by_tier(result.findings).items():
+        rows = [(f.verdict, f.check, f.detail) for f in findings]
+        lines += [f"## {tier}: {verdict(findings)}", table(("verdict", "check", "why"), rows)]
+        lines += [_comparison(c) for c in result.comparisons if c.tier == tier]
+    if picture:
+        lines.append(f"![score profiles and changes with their bounds]({picture})")
+    facts: list[tuple[Any, ...]] = [
+        (key, _short(getattr(then, key)), _short(getattr(now, key)))
+        for key in ("optimizer", "settings", "code", "weights", "hardware")
+    ]
+    facts += [
+        (name, then.versions.get(name), now.versions.get(name))
+        for name in dict.fromkeys([*then.versions, *now.versions])
+    ]
+    lines += ["## What was compared", table(("", "baseline", "candidate"), facts)]
+    lines += [f"- {note}" for note in result.notes]
+    commands = f"    {result.recorded_by}\n    {result.command}"
+    return "\n\n".join([*lines, "Recorded and checked by", commands]) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table of Markdown; what would end a cell early is escaped."""
+
+    def line(cells: Sequence[Any]) -> str:
+        texts = [" ".join(str(c).split()).replace("|", "\\|").replace("<", "&lt;") for c in cells]
+        return f"| {' | '.join(texts)} |"
+
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
+
+
+def _comparison(c: Comparison) -> str:
+    rows = [
+        (
+            row.name,
+            f"{row.baseline:.3f}",
+            f"{row.candidate:.3f}",
+            f"{row.change:+.3f}",
+            f"{row.lower:+.3f} to {row.upper:+.3f}",
+            f"{row.improves:.2f}",
+            f"{row.diverged} ({row.baseline_diverged})",
+        )
+        for row in c.rows
+    ]
+    head = ("", "baseline", "candidate", "change", "bounds", "P(better)", "diverged (baseline)")
+    seeds = ", ".join(map(str, c.seeds))
+    return (
+        f"{table(head, rows)}\n\n{c.suite}: {len(c.seeds)} seeds per environment ({seeds}), looks "
+        f"at {', '.join(map(str, c.looks))}, margin {c.margin:g}, one-sided alpha {c.alpha:g}. "
+        f"Overall is the {c.average}; an environment's score is the mean of its seeds."
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_short(item)}" for key, item in value.items())
+    text = str(value)
+    return text[:12] if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
