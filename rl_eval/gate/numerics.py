@@ -119,9 +119,15 @@ def check(build: Build, needs: frozenset[str], recorded: Numerics) -> list[Findi
         findings.append(_compilations(runners[0], recorded))
         findings += _guarded(["state tree"], lambda: [_state(runners[0], recorded)])
         findings += _guarded(["arguments"], lambda: [_arguments(runners[0], needs, recorded)])
-    findings += _guarded(["state bytes"], lambda: [_bytes(build, recorded)])
-    findings += _guarded(["step time"], lambda: [_time(build, needs, recorded)])
-    return findings
+    return findings + check_cost(build, needs, recorded)
+
+
+def check_cost(build: Build, needs: frozenset[str], recorded: Numerics) -> list[Finding]:
+    """The part of `check` about bytes and time."""
+    return [
+        *_guarded(["state bytes"], lambda: [_bytes(build, recorded)]),
+        *_guarded(["step time"], lambda: [_time(build, needs, recorded)]),
+    ]
 
 
 def check_updates(build: Build, needs: frozenset[str], recorded: Numerics) -> list[Finding]:

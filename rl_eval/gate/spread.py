@@ -60,7 +60,7 @@ def variants(
     if spawn is None:
         left_out["threads"] = "the optimizer is not known by a name"
     else:
-        found["threads"] = [_with_other_threads(spawn, needs)]
+        found["threads"] = [with_other_threads(spawn, needs)]
     return {name: runs for name, runs in found.items() if runs}, left_out
 
 
@@ -75,7 +75,7 @@ def _in_float64(build: Build, needs: frozenset[str]) -> list[Sketches]:
         ]
 
 
-def _with_other_threads(spawn: Spawn, needs: frozenset[str]) -> Sketches:
+def with_other_threads(spawn: Spawn, needs: frozenset[str]) -> Sketches:
     """The trajectories of a process with one thread, or with two where this one has one."""
     here = int(os.environ.get("NPROC") or len(os.sched_getaffinity(0)))  # as XLA counts
     threads = 1 if here > 1 else 2
