@@ -50,13 +50,10 @@ def _sweep(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:
     from rl_eval.report.table import read_table, write_csv
 
     table = read_table(args.sweep, args.objective)
-    from rl_eval.report import parcoords_figure, response, sweep_page
+    from rl_eval.report import sweep_page
 
     out.mkdir(parents=True, exist_ok=True)
-    written = [write_csv(table, out / "trials.csv")]
-    for part in (sweep_page, parcoords_figure, response):
-        written += part.render(table, out)
-    return table.problems, written
+    return table.problems, [write_csv(table, out / "trials.csv"), *sweep_page.render(table, out)]
 
 
 def _comparison(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
@@ -21,6 +22,28 @@ STYLE: Any = {
     "svg.hashsalt": "rl-eval",
     "text.parse_math": False,  # a name may have a dollar sign
 }
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+MARKERS = "osD^v<>Pp*"
+DASHES: Any = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+
+
+class Ink(NamedTuple):
+    """How one of several optimizers is drawn, in a way that a grey print keeps."""
+
+    colour: str
+    line: dict[str, Any]
+    """Keyword arguments of a line with markers."""
+
+
+def inks(names: Sequence[str]) -> dict[str, Ink]:
+    """By name; colours of Okabe and Ito, which the colour-blind tell apart."""
+
+    def ink(i: int) -> Ink:
+        colour = COLOURS[i % len(COLOURS)]
+        marks = {"marker": MARKERS[i % len(MARKERS)], "ls": DASHES[i % len(DASHES)]}
+        return Ink(colour, {"color": colour, **marks})
+
+    return {name: ink(i) for i, name in enumerate(names)}
 
 
 @contextmanager
@@ -38,6 +61,8 @@ def save(figure: Any, out_dir: Path, name: str) -> list[Path]:
     """Write a figure as PNG, SVG and PDF."""
     stem = re.sub(r"[^\w.-]", "-", name)
     paths = []
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not for every file
     for suffix, options in FORMATS.items():
         paths.append(out_dir / f"{stem}.{suffix}")
         figure.savefig(paths[-1], format=suffix, **options)
@@ -49,3 +74,16 @@ def inlined(figure: Any) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", **FORMATS["svg"])
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def images(figures: Iterable[tuple[str, Any]]) -> str:
+    """Figures side by side, each with the words for those who cannot see it; "" without any.
+
+    One that is wider than the page scrolls by itself.
+    """
+    parts = [
+        f'<div class="scroll"><img class="figure" alt="{html.escape(words)}" '
+        f'src="{inlined(figure)}"></div>'
+        for words, figure in figures
+    ]
+    return f'<div class="figures">{"".join(parts)}</div>' if parts else ""

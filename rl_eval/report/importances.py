@@ -1,54 +1,51 @@
-"""Which hyperparameters the return depends on: fANOVA shares with their intervals."""
+"""Which hyperparameters the return depends on: fANOVA and PED-ANOVA with their intervals."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rl_eval.report import importances_figure
+from rl_eval.report.figures import images, styled
+from rl_eval.report.importances_figure import Shares, order
 from rl_eval.report.page import Section
 from rl_eval.report.summary import line
 from rl_eval.report.sweep_record import AxisRecord
 from rl_eval.report.table import Row, Table
 from rl_eval.report.ticks import number
-from rl_eval.stats.importance import Column, Importances, importances
+from rl_eval.stats.importance import Column, importances
 
 # Trials below which shares are not shown: from 8 of the closed-form landscape the forest gave most
 # to a hyperparameter without any effect, and the interval, which is of seeds, did not say so.
 FEWEST = 32
 REPEATS = 10
 NOTE = (
-    "How much of the variance of the return over the whole space each hyperparameter explains by "
-    "itself, as a share of what all of them so explain: fANOVA (Hutter, Hoos and Leyton-Brown, "
-    "ICML 2014). The interval is over redrawn seeds and forests, not over other trials. Diverged "
-    "runs count at their stated score."
+    "fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014): how much of the variance of the return "
+    "over the whole space each hyperparameter explains by itself, as a share of what all of them "
+    "so explain. PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023): what tells the best tenth of "
+    "the trials, at least five, from all. Intervals are over redrawn seeds and forests, not over "
+    "other trials. Diverged runs count at their stated score."
 )
 
 
-def section(table: Table) -> Section:
-    """Rows for each environment and optimizer, or a word where there are too few trials."""
-    lines, few = [], []
+Found = Mapping[tuple[str, str], Shares | None]
+"""By environment and optimizer; None where there are too few trials."""
+
+
+def of_table(table: Table) -> Found:
+    """Importances for each environment and optimizer; slow, seconds each."""
+    found = {}
     for env in table.envs:
         for optimizer in table.optimizers:
             rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
-            found = of_rows(rows, table.sweep.axes[optimizer])
-            if found is None:
-                few.append(f"{optimizer} in {env}")
-            else:
-                lines += _lines(env, optimizer, found, table.axes)
-    words = [NOTE] if lines else []
-    if few:
-        words.append(f"Fewer than {FEWEST} trials with a score tell too little: {', '.join(few)}.")
-    head = line(("env", "optimizer", "hyperparameter", "share", "95 % interval"), "th")
-    body = f'<div class="scroll"><table class="summary">{head}{"".join(lines)}</table></div>'
-    parts = [body] if lines else []
-    parts += [f"<p>{html.escape(text)}</p>" for text in words]
-    return Section("importances", "Importance", "".join(parts))
+            found[env, optimizer] = of_rows(rows, table.sweep.axes[optimizer])
+    return found
 
 
-def of_rows(rows: Sequence[Row], axes: Sequence[AxisRecord]) -> Importances | None:
-    """Importances by `AxisRecord.key` over the trials that have a score."""
+def of_rows(rows: Sequence[Row], axes: Sequence[AxisRecord]) -> Shares | None:
+    """Over the trials that have a score; None if these are too few."""
     scored = [row for row in rows if row.objective is not None]
     varied = [axis for axis in axes if len(axis.values) != 1]
     if len(scored) < FEWEST or not varied:
@@ -61,22 +58,41 @@ def of_rows(rows: Sequence[Row], axes: Sequence[AxisRecord]) -> Importances | No
             list(map(number, values)) if choice else values, axis.scale == "log", choice
         )
     scores = np.array([[run.objective for run in row.seeds] for row in scored], np.float64)
-    return importances(columns, scores, np.random.default_rng(0), repeats=REPEATS)
+    first, second = (np.random.default_rng(seed) for seed in (0, 1))
+    return Shares(
+        importances(columns, scores, first, repeats=REPEATS),
+        importances(columns, scores, second, "ped-anova", repeats=REPEATS),
+    )
 
 
-def _lines(env: str, optimizer: str, found: Importances, axes: Sequence[AxisRecord]) -> list[str]:
-    """Rows of the table, the most important first."""
+def section(table: Table, found: Found) -> Section:
+    """A figure, its numbers, and a word where there are too few trials."""
+    shown = {key: shares for key, shares in found.items() if shares is not None}
+    few = [f"{optimizer} in {env}" for (env, optimizer), shares in found.items() if not shares]
+    parts = []
+    if shown:
+        with styled():
+            words = "Importance of each hyperparameter"
+            parts.append(images([(words, importances_figure.draw(table, shown))]))
+        head = ("env", "optimizer", "hyperparameter", "fANOVA", "95 %", "PED-ANOVA", "95 %")
+        rows = [line(head, "th")]
+        for key, shares in shown.items():
+            rows += _lines(*key, shares, table.axes)
+        body = f'<div class="scroll"><table class="summary">{"".join(rows)}</table></div>'
+        parts.append(f"<details><summary>the numbers</summary>{body}</details>")
+        parts.append(f"<p>{html.escape(NOTE)}</p>")
+    if few:
+        text = f"Fewer than {FEWEST} trials with a score tell too little: {', '.join(few)}."
+        parts.append(f"<p>{html.escape(text)}</p>")
+    return Section("importances", "Importance", "".join(parts))
+
+
+def _lines(env: str, optimizer: str, found: Shares, axes: Sequence[AxisRecord]) -> list[str]:
     names = {axis.key: axis.name for axis in axes}
-    order = np.argsort(-found.mean, kind="stable")
-    return [
-        line(
-            (
-                env,
-                optimizer,
-                names[found.names[i]],
-                f"{found.mean[i]:.0%}",
-                f"{found.low[i]:.0%} to {found.high[i]:.0%}",
-            )
-        )
-        for i in order
-    ]
+    rows = []
+    for i in order(found):
+        cells = [env, optimizer, names[found.fanova.names[i]]]
+        for method in found:
+            cells += [f"{method.mean[i]:.0%}", f"{method.low[i]:.0%} to {method.high[i]:.0%}"]
+        rows.append(line(cells))
+    return rows

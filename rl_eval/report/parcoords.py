@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rl_eval.report.runs import OBJECTIVES
+from rl_eval.report.overview import ALL, UNIT, worth
 from rl_eval.report.sweep_record import AxisRecord, Setting
 from rl_eval.report.table import Row, Table
 from rl_eval.report.ticks import Ticks, linear_ticks, log_ticks, number
@@ -90,7 +90,7 @@ def build(table: Table, env: str) -> Plot:
     if len(table.optimizers) > 1:
         names = tuple(reversed(table.optimizers))
         columns.insert(0, _choice("optimizer", "optimizer", "", names, lambda row: row.optimizer))
-    columns += [_outcome(rows), _score(table, low, high)]
+    columns += [_outcome(rows), _score(table, env, low, high)]
     placed = [_place(column, rows) for column in columns]
     lines = []
     for i, row in enumerate(rows):
@@ -184,13 +184,14 @@ def _outcome(rows: Sequence[Row]) -> _Column:
     return _choice("outcome", "outcome", "of all seeds of a trial", names, outcome)
 
 
-def _score(table: Table, low: float, high: float) -> _Column:
+def _score(table: Table, env: str, low: float, high: float) -> _Column:
     seeds = len(table.sweep.seeds)
     text = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    what = UNIT if env == ALL else "unclipped score of whole games"
     return _Column(
         "objective",
-        OBJECTIVES[table.objective],
-        f"unclipped score of whole games, {text}",
+        worth(table, env),
+        f"{what}, {text}",
         linear_ticks(low, high),
         lambda row: ABSENT if row.objective is None else row.objective,
         lambda v: None if v is ABSENT else min(max((float(v) - low) / (high - low), 0.0), 1.0),

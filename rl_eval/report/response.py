@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval.report.figures import inlined, save, styled
+from rl_eval.report.figures import images, inks, save, styled
+from rl_eval.report.overview import worth
 from rl_eval.report.page import Section
 from rl_eval.report.runs import OBJECTIVES
 from rl_eval.report.table import Table
@@ -38,19 +39,9 @@ def render(table: Table, out_dir: Path) -> list[Path]:
 def section(table: Table) -> Section | None:
     """The figures of all environments; None if no learning rate was varied."""
     with styled():
-        images = [
-            f'<img class="figure" alt="{html.escape(f"Return against learning rate on {env}")}" '
-            f'src="{inlined(figure)}">'
-            for env, figure in _figures(table)
-        ]
-    if not images:
-        return None
-    return Section(
-        "response",
-        f"Learning rate and {OBJECTIVES[table.objective]}",
-        "\n".join([*images, f"<p>{html.escape(NOTE)}</p>"]),
-        style=".figure { max-width: 100%; height: auto; }",
-    )
+        body = images((f"Return against learning rate, {env}", f) for env, f in _figures(table))
+    title = f"Learning rate and {OBJECTIVES[table.objective]}"
+    return Section("response", title, f"{body}<p>{html.escape(NOTE)}</p>") if body else None
 
 
 def responses(table: Table, env: str) -> dict[str, Marginal]:
@@ -77,19 +68,16 @@ def _figures(table: Table) -> list[tuple[str, Any]]:
 
 
 def _draw(env: str, table: Table, found: dict[str, Marginal]) -> Any:
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.0, 3.0), layout="constrained")
     panel = figure.subplots()
-    markers = "osD^v<>Pp*"
-    for i, (optimizer, line) in enumerate(found.items()):
-        colour = colormaps["tab10"](i % 10)
-        panel.fill_between(line.value, line.low, line.high, color=colour, alpha=0.18, lw=0)
-        mark = markers[i % len(markers)]
+    for optimizer, line in found.items():
+        look = inks(table.optimizers)[optimizer]
+        panel.fill_between(line.value, line.low, line.high, color=look.colour, alpha=0.18, lw=0)
         label = f"{optimizer} ({line.runs.sum()} runs)"
-        panel.plot(line.value, line.median, color=colour, marker=mark, ms=3.5, lw=1.2, label=label)
-    panel.set(xscale="log", xlabel="learning rate", ylabel=OBJECTIVES[table.objective])
+        panel.plot(line.value, line.median, **look.line, ms=3.5, lw=1.2, label=label)
+    panel.set(xscale="log", xlabel="learning rate", ylabel=worth(table, env))
     panel.xaxis.set_major_formatter(lambda value, _: number(float(value)))
     panel.xaxis.set_minor_formatter(lambda value, _: "")
     panel.set_title(env, loc="left", fontsize=9, fontweight="bold")

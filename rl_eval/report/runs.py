@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,8 @@ class SeedRun:
     objective: float | None = None
     curve: Curve = Curve()
     reason: str | None = None
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    """As in config.json, of whatever version of the program."""
 
 
 def read_run(
@@ -75,7 +78,8 @@ def read_run(
     elif status == "diverged":
         # Whatever the objective: its curve ends before the worst of it.
         score = _first_number(facts, "eval_return", "final_return")
-    return SeedRun(seed, status, score, curve, reason if isinstance(reason, str) else None)
+    why = reason if isinstance(reason, str) else None
+    return SeedRun(seed, status, score, curve, why, config)
 
 
 def measure(objective: Objective, curve: Curve, final: float | None) -> float | None:

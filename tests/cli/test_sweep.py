@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import random
+import shutil
 import signal
 import time
 
@@ -14,7 +16,7 @@ from cli.processes import Commands
 from rl_eval.cli.sweep import fitting, seeds_of
 from rl_eval.envs.landscape import diverges, final_return
 from rl_eval.reading import read_run
-from rl_eval.report.sweep_record import read_sweep
+from rl_eval.report.sweep_record import read_sweep, write_sweep
 from rl_eval.report.table import read_table
 
 LANDSCAPE = ["--env", "probe/landscape,probe/landscape-shifted", "--optimizers", "adamw,celo2-base"]
@@ -161,15 +163,20 @@ def wait_for_line(sweep, command):
 
 
 def test_a_report_is_written_from_records_alone(commands, undisturbed, tmp_path):
-    out = tmp_path / "report"
-    code, said = commands.run("report", str(undisturbed[0]), "--out", str(out))
+    sweep, out = tmp_path / "sweep", tmp_path / "report"
+    shutil.copytree(undisturbed[0], sweep)
+    record = read_sweep(sweep)
+    one = [p for p in record.planned if (p.env, p.optimizer) == ("probe/landscape", "adamw")]
+    write_sweep(sweep, dataclasses.replace(record, planned=tuple(one)))
+    code, said = commands.run("report", str(sweep), "--out", str(out))
     assert code == 0, said
+    assert said.count("not a planned trial, left out") == 24
     names = {path.name for path in out.iterdir()}
     assert {path.suffix for path in out.iterdir()} == {".html", ".csv", ".png", ".svg", ".pdf"}
     assert all(str(out / name) in said for name in names)
     with (out / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 32
+    assert len(rows) == 8
     found = outcomes(undisturbed[0])
     for row in rows:
         assert float(row["objective_seed_1"]) == found[row["trial"], 1][1]

@@ -12,6 +12,27 @@ from rl_eval.report import importances, response, summary, sweep_page
 from rl_eval.report.table import read_table
 
 ENV = "probe/landscape"
+TITLES = (
+    "Hyperparameters and",
+    "Learning rate and",
+    "Each hyperparameter",
+    "Two hyperparameters at once",
+    "Importance",
+    "Sensitivity across environments",
+    "Best of k trials",
+    "The best, the median and the worst trial",
+    "What was run",
+    "Seed noise",
+    "Protocol",
+)
+FIGURES = (
+    "parallel-coordinates",
+    "learning-rate",
+    "marginals",
+    "pairs-adamw",
+    "best-of-k",
+    "curves",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +73,21 @@ def test_a_trial_with_a_failed_seed_has_no_score(rows):
     assert summary.cells(failed)[3:] == ["16", "0", "-", "-", "-", "-", "-"]
 
 
-def test_the_page_has_every_section_and_is_the_same_again(table, tmp_path):
-    (path,) = sweep_page.render(table, tmp_path / "a")
-    text = path.read_text()
-    for title in ("Hyperparameters and", "Learning rate and", "Importance", "What was run"):
+def test_the_page_has_every_section_and_is_the_same_again(table):
+    none = importances.of_table(table)  # of so few trials
+    text = sweep_page.document(table, none)
+    for title in TITLES:
         assert f"<h2>{title}" in text
-    assert text.count("data:image/svg+xml;base64,") == len(table.envs)
     assert "rl-eval sweep --space landscape.yaml" in text
     assert "http://" not in text.replace("http://www.w3.org", "")
-    (again,) = sweep_page.render(table, tmp_path / "b")
-    assert again.read_bytes() == path.read_bytes()
+    assert sweep_page.document(table, none) == text
+
+
+def test_every_figure_is_a_file_too(table, rows, tmp_path):
+    page, *files = sweep_page.render(dataclasses.replace(table, rows=tuple(rows)), tmp_path)
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert {file.suffix for file in files} == {".png", ".svg", ".pdf"}
+    assert {file.stem for file in files} == {f"{name}-probe-landscape" for name in FIGURES}
 
 
 def test_a_sweep_without_learning_rates_has_no_such_section(table):
@@ -73,14 +99,16 @@ def test_importances_rank_as_the_formula_was_made(tmp_path):
     planned = write(tmp_path, ("probe/landscape",), ("adamw",), trials=64, seeds=(0, 1))
     assert len(planned) == 64
     table = read_table(tmp_path)
-    assert "<td>learning_rate</td>" in importances.section(table).body
-    found = importances.of_rows(table.rows, table.sweep.axes["adamw"])
-    share = dict(zip(found.names, found.mean, strict=True))
-    assert max(share, key=share.get) == "optimizer.learning_rate"
-    assert share["hparams.ent_coef"] < 0.1 < share["optimizer.learning_rate"]
-    assert sum(share.values()) == pytest.approx(1)
+    found = importances.of_table(table)
+    assert "<td>learning_rate</td>" in importances.section(table, found).body
+    for method in found["probe/landscape", "adamw"]:
+        share = dict(zip(method.names, method.mean, strict=True))
+        assert max(share, key=share.get) == "optimizer.learning_rate"
+        assert share["hparams.ent_coef"] < 0.1 < share["optimizer.learning_rate"]
+        assert sum(share.values()) == pytest.approx(1)
 
 
 def test_few_trials_have_no_importances(rows, table):
     assert importances.of_rows(rows, table.sweep.axes["adamw"]) is None
-    assert "too little: celo2 in probe/landscape" in importances.section(table).body
+    found = importances.of_table(table)
+    assert "too little: celo2 in probe/landscape" in importances.section(table, found).body

@@ -196,7 +196,7 @@
       point(hit);
     });
     chart.replaceChildren(svg);
-    find("note").textContent = plot().note;
+    find("note").textContent = [data.hint, plot().note].filter(Boolean).join(" ");
     filter();
   };
 
@@ -312,17 +312,15 @@
         make("circle", { class: "pc-seed", cx, cy, r: 3.5 }, top);
       }
     }
-    describe(line);
+    const best = view.lines.findLast((l) => l.shade !== null && view.kept.has(l.id));
+    describe(line ?? best, line ? "" : "best of these: ");
   };
 
-  const describe = (line) => {
+  const describe = (line, role) => {
     details.replaceChildren();
-    if (!line) {
-      element("p", data.hint, details).className = "pc-hint";
-      return;
-    }
+    if (!line) return;
     const facts = document.createElement("div");
-    const head = element("h3", `${line.optimizer}, trial `, facts);
+    const head = element("h3", `${role}${line.optimizer}, trial `, facts);
     element("code", line.id, head);
     const list = document.createElement("dl");
     plot().axes.forEach((axis, i) => {

@@ -1,0 +1,134 @@
+// Return over any two hyperparameters. Data: rl_eval/report/pairs.py.
+"use strict";
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 370, 68, 20, 10, 50];
+  const data = JSON.parse(document.getElementById("pairs-data").textContent);
+  const root = document.getElementById("pairs");
+  const [pickEnv, pickX, pickY, charts] =
+    ["env", "x", "y", "charts"].map((name) => root.querySelector(`[data-pairs="${name}"]`));
+
+  const make = (name, attributes, parent, text = null) => {
+    const node = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== null) node.textContent = text;
+    parent.append(node);
+    return node;
+  };
+  const element = (name, text, parent) => {
+    const node = document.createElement(name);
+    node.textContent = text;
+    parent.append(node);
+    return node;
+  };
+  const plot = () => data.plots[pickEnv.selectedIndex];
+  const colour = (score) => {
+    const { low, high } = plot();
+    const share = Math.min(Math.max((score - low) / (high - low), 0), 1);
+    return data.colours[Math.round(share * (data.colours.length - 1))];
+  };
+  const number = (value) => Number(value.toPrecision(4)).toString();
+
+  // What lies off an axis has a cell of its own before it, as wide as one.
+  const scale = (axis, index, panel, from, to) => {
+    const off = panel.trials.some((trial) => trial.bins[index] < 0) ? 1 : 0;
+    const parts = panel.counts[index] + off;
+    const size = (to - from) / parts;
+    const at = (height) => from + size * off + height * (to - from - size * off);
+    const place = (trial) => (trial.bins[index] < 0 ? from + size / 2 : at(trial.heights[index]));
+    const ticks = axis.ticks.map(([height, text]) => [at(height), text]);
+    if (off) ticks.unshift([from + size / 2, axis.off_scale]);
+    return { ticks, place, start: (bin) => from + size * (bin + off), size };
+  };
+
+  const cells = (panel, x, y) => {
+    const found = new Map();
+    for (const trial of panel.trials) {
+      const key = `${trial.bins[x]},${trial.bins[y]}`;
+      if (!found.has(key)) found.set(key, { at: [trial.bins[x], trial.bins[y]], scores: [] });
+      found.get(key).scores.push(trial.score);
+    }
+    return [...found.values()];
+  };
+
+  const drawTicks = (svg, across, up) => {
+    let end = -Infinity; // of the last label, where labels lie side by side
+    for (const [x, text] of across.ticks) {
+      const half = text.length * 3.6;
+      if (x - half < end) continue;
+      end = x + half + 4;
+      make("text", { x, y: HEIGHT - BOTTOM + 17, "text-anchor": "middle" }, svg, text);
+    }
+    for (const [y, text] of up.ticks) {
+      make("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, svg, text);
+    }
+  };
+
+  const draw = (panel) => {
+    const [x, y] = [pickX.selectedIndex, pickY.selectedIndex];
+    const [axisX, axisY] = [plot().axes[x], plot().axes[y]];
+    const figure = element("figure", "", charts);
+    figure.dataset.optimizer = panel.optimizer;
+    element("figcaption", `${panel.optimizer}, ${panel.trials.length} trials`, figure);
+    if (!panel.counts[x] || !panel.counts[y]) {
+      element("p", `has no ${panel.counts[x] ? axisY.label : axisX.label}`, figure);
+      return;
+    }
+    const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }, figure);
+    svg.setAttribute("aria-label", `${axisX.label} and ${axisY.label}, ${panel.optimizer}`);
+    const said = element("p", data.hint, figure);
+    said.className = "pairs-said";
+    const say = (node, text) => node.addEventListener("pointerover", () => (said.textContent = text));
+    const across = scale(axisX, x, panel, LEFT, WIDTH - RIGHT);
+    const up = scale(axisY, y, panel, HEIGHT - BOTTOM, TOP);
+    const frame = { x: LEFT, y: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };
+    make("rect", { class: "pairs-frame", ...frame }, svg);
+    for (const { at, scores } of cells(panel, x, y)) {
+      const mean = scores.reduce((a, b) => a + b, 0) / scores.length;
+      const [left, bottom] = [across.start(at[0]), up.start(at[1])];
+      const size = { width: across.size - 1, height: -up.size - 1 };
+      const box = { x: left + 0.5, y: bottom + up.size + 0.5, ...size, fill: colour(mean) };
+      const cell = make("rect", { class: "pairs-cell", "data-cell": at.join(), ...box }, svg);
+      const range = `${number(Math.min(...scores))} to ${number(Math.max(...scores))}`;
+      say(cell, `mean ${number(mean)} of ${scores.length} trials, ${range}`);
+    }
+    for (const trial of panel.trials) {
+      const [cx, cy] = [across.place(trial), up.place(trial)];
+      const dot = make("circle", { class: "pairs-trial", cx, cy, r: 4, fill: colour(trial.score) }, svg);
+      say(dot, `trial ${trial.id}: ${number(trial.score)}`);
+    }
+    drawTicks(svg, across, up);
+    const middle = (LEFT + WIDTH - RIGHT) / 2;
+    const name = { class: "pairs-name", "text-anchor": "middle" };
+    make("text", { ...name, x: middle, y: HEIGHT - 10 }, svg, axisX.label);
+    const turn = `translate(14 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)`;
+    make("text", { ...name, transform: turn }, svg, axisY.label);
+  };
+
+  const legend = () => {
+    const [low, map, high] = root.querySelector("[data-pairs=legend]").children;
+    [low.textContent, high.textContent] = [plot().low, plot().high].map(number);
+    map.style.background = `linear-gradient(to right, ${data.colours.join()})`;
+  };
+
+  const drawAll = () => {
+    charts.replaceChildren();
+    legend();
+    plot().panels.forEach(draw);
+  };
+  const fill = () => {
+    const chosen = [pickX.value, pickY.value];
+    for (const [pick, old, first] of [[pickX, chosen[0], 0], [pickY, chosen[1], 1]]) {
+      pick.replaceChildren();
+      plot().axes.forEach((axis) => (element("option", axis.label, pick).value = axis.key));
+      const index = plot().axes.findIndex((axis) => axis.key === old);
+      pick.selectedIndex = index < 0 ? plot().first[first] : index;
+    }
+    drawAll();
+  };
+  data.plots.forEach((p) => element("option", p.env, pickEnv));
+  pickEnv.addEventListener("change", fill);
+  pickX.addEventListener("change", drawAll);
+  pickY.addEventListener("change", drawAll);
+  fill();
+})();
