@@ -212,8 +212,9 @@ def _connected(address: str) -> Iterator[Any]:
     with _own_sigterm():
         try:
             ray.init(address, log_to_driver=False, logging_level="error", **own)
-        except (ImportError, ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(f"no Ray cluster at {address}: {error}") from None
+        except Exception as error:  # of many kinds, for a wrong address as for a missing token
+            said = str(error).strip().partition("\n")[0]
+            raise ClusterError(f"no Ray cluster at {address}: {said}") from None
     try:
         yield ray
     finally:
