@@ -79,7 +79,7 @@ def images(drawing: Drawing) -> str:
             f'src="{inlined(_figure(drawing, [panel], ()))}">'
             for panel in drawing.panels
         )
-    return f'{_legend(drawing.legend)}<div class="panels">{drawn}</div>'
+    return f'<div>{_legend(drawing.legend)}<div class="panels">{drawn}</div></div>'
 
 
 def _figure(drawing: Drawing, panels: Sequence[Panel], legend: Sequence[Look]) -> Any:

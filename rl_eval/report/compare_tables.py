@@ -154,4 +154,4 @@ def _cost(cost: Mapping[str, Any], baseline: Mapping[str, Any], column: str) -> 
     if not isinstance(value, (int, float)):
         return NONE
     text = (f"{value:,.0f}" if column == "sps" else f"{value:.3g}") + COSTS[column][1]
-    return text if ratio is None or cost is baseline else f"{text} ({ratio:.2f}x)"
+    return text if ratio is None or cost is baseline else f"{text} ({ratio:.3g}x)"

@@ -194,7 +194,7 @@ def _references(envs: Sequence[str]) -> str:
         parts.append(f"on Atari the human tester of table {DEFAULT_TABLE}")
     if listed:
         parts.append(
-            "elsewhere trained PPO (MinAtar: Goldie et al., NeurIPS 2024; classic control: "
-            f"gymnax's agents): {', '.join(listed)}"
+            f"{', '.join(listed)} (MinAtar: PPO of Goldie et al., NeurIPS 2024; classic control: "
+            "PPO of gymnax)"
         )
     return "; ".join(parts)
