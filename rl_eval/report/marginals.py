@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from rl_eval.report.columns import Column, columns, scored, scores
 from rl_eval.report.figures import Ink, images, inks, save, styled
@@ -22,7 +23,8 @@ IN_A_BIN = 8  # trials, more or less, that a median is of
 NOTE = (
     "A point is the mean of a trial, a bar the range of its seeds. Lines: median over runs at each "
     "value (of bins where there are many), bands: their middle half, whatever the other "
-    "hyperparameters were. Diverged runs count at their stated score."
+    "hyperparameters were. Diverged runs count at their stated score; what lies far below all "
+    "others is drawn at the lower end."
 )
 
 
@@ -56,18 +58,18 @@ def _draw(plot: Plot, lines: dict[str, list[PlotLine]], what: str) -> Any:
     down = math.ceil(len(axes) / ACROSS)
     figure = Figure(figsize=(7.5, 0.5 + 2.1 * down), layout="constrained")
     panels = figure.subplots(down, ACROSS, squeeze=False, sharey=True)
-    looks = inks(tuple(lines))
+    looks, ends = inks(tuple(lines)), _ends(plot, lines)
     for panel, axis in zip(panels.flat, axes, strict=False):
         own = {name: c for name, all_ in found.items() for c in all_ if c.axis == axis}
         _frame(panel, axis, all(c.on_scale.all() for c in own.values()))
         for name, column in own.items():
-            _series(panel, plot, column, lines[name], looks[name], name)
+            _series(panel, column, scores(lines[name]), ends, looks[name], name)
     for panel in panels.flat[len(axes) :]:
         panel.set_visible(False)
     for panel in panels[:, 0]:
         panel.set_ylabel(what)
-    spare = 0.05 * (plot.high - plot.low)
-    panels[0, 0].set_ylim(plot.low - spare, plot.high + spare)
+    spare = 0.05 * (ends[1] - ends[0])
+    panels[0, 0].set_ylim(ends[0] - spare, ends[1] + spare)
     marks = panels[0, 0].get_legend_handles_labels()
     figure.legend(*marks, loc="outside upper right", frameon=False, ncols=4, fontsize=7)
     figure.suptitle(plot.env, x=0.01, ha="left", fontsize=9, fontweight="bold")
@@ -82,17 +84,30 @@ def _frame(panel: Any, axis: PlotAxis, on_scale: bool) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
+def _ends(plot: Plot, lines: dict[str, list[PlotLine]]) -> tuple[float, float]:
+    """Of the axis of returns: of all seeds of the trials that lie on the plot's."""
+    values = np.concatenate([scores(own).reshape(len(own), -1) for own in lines.values() if own])
+    means = values.mean(axis=1)
+    kept = values[(plot.low <= means) & (means <= plot.high)]
+    return float(min(plot.low, kept.min())), float(max(plot.high, kept.max()))
+
+
 def _series(
-    panel: Any, plot: Plot, column: Column, lines: list[PlotLine], look: Ink, name: str
+    panel: Any,
+    column: Column,
+    values: Float[np.ndarray, "trial seed"],
+    ends: tuple[float, float],
+    look: Ink,
+    name: str,
 ) -> None:
     """One optimizer: its trials, and median and band over those that are on the scale."""
-    values = np.clip(scores(lines), plot.low, plot.high)
     points = {"color": look.colour, "alpha": 0.45, "lw": 0.6}
-    panel.vlines(column.spread, values.min(axis=1), values.max(axis=1), **points)
-    mark = look.line["marker"]
-    panel.plot(column.spread, values.mean(axis=1), mark, ms=2, mew=0, **points)
+    bars = np.clip(values, *ends)
+    panel.vlines(column.spread, bars.min(axis=1), bars.max(axis=1), **points)
+    means = np.clip(values.mean(axis=1), *ends)
+    panel.plot(column.spread, means, look.line["marker"], ms=2, mew=0, **points)
     on = column.on_scale
-    bins = max(3, min(10, len(lines) // IN_A_BIN))
+    bins = max(3, min(10, len(values) // IN_A_BIN))
     bins = column.count(bins)
     line = marginal(column.heights[on], values[on], bins=bins)
     panel.fill_between(line.value, line.low, line.high, color=look.colour, alpha=0.15, lw=0)

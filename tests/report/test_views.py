@@ -1,0 +1,239 @@
+"""Views of a sweep against answers worked by hand on tables of a few rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from rl_eval.report import (
+    best_of_k,
+    curves,
+    marginals,
+    noise,
+    overview,
+    pairs,
+    pairs_figure,
+    protocol,
+    sensitivity,
+)
+from rl_eval.report.columns import columns, scored
+from rl_eval.report.parcoords import OFF_SCALE, build
+from rl_eval.report.runs import Curve, SeedRun
+from rl_eval.report.sweep_record import AxisRecord, SweepRecord
+from rl_eval.report.table import Row, Table
+
+RATE = AxisRecord("optimizer.learning_rate", "learning_rate", "log", 1e-4, 1e-2)
+DECAY = AxisRecord("optimizer.weight_decay", "weight_decay", "log", 1e-6, 1e-2)
+GAMMA = AxisRecord("hparams.gamma", "gamma", "choice", values=(0.9, 0.99))
+AXES = (RATE, DECAY, GAMMA)
+ENV, SHIFTED = "probe/landscape", "probe/landscape-shifted"  # normalised by 100
+
+
+def row(name, scores, rate=1e-3, decay=1e-4, gamma=0.9, env=ENV, **extra):
+    values = dict(zip((a.key for a in AXES), (rate, decay, gamma), strict=True))
+    runs = tuple(SeedRun(i, "completed", score, **extra) for i, score in enumerate(scores))
+    return Row(name, "adamw", env, values, runs)
+
+
+def table(*rows):
+    seeds = tuple(range(len(rows[0].seeds)))
+    return Table(
+        SweepRecord(1, None, "", "sobol", 0, seeds, {"adamw": AXES}, ()), "final", rows, ()
+    )
+
+
+# ---- columns, marginals, pairs ------------------------------------------------------------
+
+FOUR = (
+    row("a", [10.0, 10.0], rate=1e-4, gamma=0.9),
+    row("b", [30.0, 50.0], rate=2e-4, gamma=0.9),
+    row("c", [60.0, 80.0], rate=9e-3, gamma=0.99),
+    row("d", [20.0, 20.0], rate=1e-2, gamma=0.99, decay=0.0),
+)
+
+
+@pytest.fixture
+def found():
+    plot = build(table(*FOUR), ENV)
+    lines = scored(plot, "adamw")
+    return lines, columns(plot, lines)
+
+
+def test_columns_are_heights_and_bins_whatever_the_scale(found):
+    lines, (rate, decay, gamma) = found
+    assert [line.row.id for line in lines] == ["a", "d", "b", "c"]  # the best last
+    heights = [0, 1, math.log10(2) / 2, math.log10(90) / 2]
+    assert rate.heights == pytest.approx(heights, abs=1e-4)
+    assert rate.bins(4).tolist() == [0, 3, 0, 3]
+    assert gamma.heights.tolist() == [0.25, 0.75, 0.25, 0.75]  # the ticks, without the spread
+    assert (gamma.bins(9).tolist(), gamma.count(9)) == ([0, 1, 0, 1], 2)
+    assert decay.heights.tolist() == [0.5, OFF_SCALE, 0.5, 0.5]  # a zero on a log axis
+    assert decay.bins(4).tolist() == [2, -1, 2, 2]
+
+
+def test_a_cell_of_a_pair_is_the_mean_of_its_trials(found):
+    lines, (rate, decay, gamma) = found
+    assert pairs.parts(len(lines)) == 3
+    nothing = np.nan
+    both = pairs_figure.cells(rate, gamma, lines)
+    np.testing.assert_array_equal(both, [[25, nothing, nothing], [nothing, nothing, 45]])
+    off = pairs_figure.cells(gamma, decay, lines)  # "d" is not on the scale of weight decay
+    np.testing.assert_array_equal(off, [[nothing] * 2, [25, 70], [nothing] * 2])
+
+
+def test_the_page_has_the_same_cells_in_its_data():
+    (plot,) = pairs.section(table(*FOUR)).data["plots"]
+    assert [axis["label"] for axis in plot["axes"]] == ["learning_rate", "weight_decay", "gamma"]
+    (panel,) = plot["panels"]
+    assert panel["counts"] == [3, 3, 2]
+    trials = {trial["id"]: (trial["score"], trial["bins"]) for trial in panel["trials"]}
+    assert trials["b"] == (40.0, [0, 1, 0])
+    assert trials["d"] == (20.0, [2, -1, 1])
+
+
+def test_a_marginal_has_every_trial_and_the_median_of_its_runs():
+    env, figure = next(marginals._figures(table(*FOUR)))
+    gamma = figure.axes[2]
+    points, median = gamma.lines
+    assert env == ENV
+    assert points.get_ydata().tolist() == [10, 20, 40, 70]
+    assert median.get_xdata().tolist() == [0.25, 0.75]
+    assert median.get_ydata().tolist() == [20, 40]  # of 10 10 30 50 and of 60 80 20 20
+    assert [text.get_text() for text in gamma.get_xticklabels()] == ["0.9", "0.99"]
+    ticks = [text.get_text() for text in figure.axes[1].get_xticklabels()]
+    assert ticks[0] == "0"  # off the scale of the logarithm
+
+
+# ---- best of k ----------------------------------------------------------------------------
+
+
+def test_the_best_of_k_is_chosen_by_one_half_and_scored_by_the_other():
+    # Chosen by seed 0 the order is 1, 3, 2 and by seed 1 it is 3, 2, 1 (worst to best).
+    values = np.array([[1.0, 60.0], [9.0, 30.0], [5.0, 0.0]])
+    first, second = best_of_k.ways(values)
+    assert first == pytest.approx([30, (30 + 30 + 0) / 3, 30])
+    assert second == pytest.approx([5, (1 + 1 + 9) / 3, 1])
+
+
+def test_with_one_seed_the_same_run_chooses_and_scores_and_the_page_says_so():
+    assert best_of_k.ways(np.array([[3.0], [6.0]])) == pytest.approx(np.array([[4.5, 6.0]]))
+    assert "flatters" in best_of_k.section(table(*(row(i, [float(i)]) for i in "123"))).body
+
+
+# ---- curves -------------------------------------------------------------------------------
+
+
+def test_the_best_the_median_and_the_worst_trial_are_drawn_with_every_seed():
+    line = Curve((1, 2), (0.0, 5.0))
+    ends = {"a": 4.0, "b": 0.0, "c": 9.0, "d": 7.0, "e": 1.0}
+    rows = [row(name, [end, end + 2], curve=line) for name, end in ends.items()]
+    picked = curves.chosen(table(*rows), ENV, "adamw")
+    assert {place: r.id for place, r in picked.items()} == {
+        "best": "c",
+        "median": "a",
+        "worst": "b",
+    }
+    _, figure = next(curves._figures(table(*rows)))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["best: 10", "median: 5", "worst: 1"]
+    assert len(figure.axes[0].lines) == 3 * (2 + 1)
+    assert "<td>best</td><td>10</td><td>c</td>" in curves.section(table(*rows)).body
+
+
+def test_a_diverged_curve_ends_at_a_cross():
+    lost = row("lost", [0.0, 0.0], curve=Curve((1,), (3.0,)))
+    runs = tuple(dataclasses.replace(run, status="diverged") for run in lost.seeds)
+    _, figure = next(curves._figures(table(dataclasses.replace(lost, seeds=runs))))
+    assert [line.get_marker() for line in figure.axes[0].lines].count("x") == 2
+
+
+# ---- sensitivity --------------------------------------------------------------------------
+
+
+def on_both(name, here, there, **values):
+    return row(name, here, **values), row(name + "s", there, env=SHIFTED, **values)
+
+
+TWO = (
+    *on_both("a", [80.0, 80.0], [0.0, 0.0], rate=1e-3),
+    *on_both("b", [20.0, 20.0], [60.0, 60.0], rate=1e-2),
+)
+
+
+def test_sensitivity_matches_settings_over_environments_by_their_values():
+    # Per environment 0.8 and 0.6; across, "a" and "b" have a mean of 0.4 each.
+    found = sensitivity.of_optimizer(table(*TWO), "adamw")
+    assert found.published == pytest.approx((0.7, 0.4, 0.3, 1))
+    assert found.held_out == found.low == found.high == pytest.approx(found.published)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (TWO[::2], "One environment"),
+        ([dataclasses.replace(r, seeds=r.seeds[:1]) for r in TWO], "at least two"),
+        ([TWO[0], TWO[3]], "different points"),
+        (TWO[:3], "1 settings were not planned for every environment"),
+        ([*TWO[:3], row("bs", [None, 1.0], rate=1e-2, env=SHIFTED)], "1 of 2 settings lack"),
+        ([dataclasses.replace(r, env=r.env.replace(SHIFTED, "my:Env")) for r in TWO], "my:Env"),
+        ([row("a", [0.0, 0.0]), row("b", [0.0, 0.0], env=SHIFTED)], "Nothing was varied"),
+    ],
+)
+def test_where_there_is_no_sensitivity_the_page_says_why(rows, words):
+    body = sensitivity.section(table(*rows)).body
+    assert "adamw: not computable." in body
+    assert words in body
+    assert "<table" not in body
+
+
+# ---- overview, noise, protocol ------------------------------------------------------------
+
+
+def test_the_overview_needs_a_score_in_every_environment():
+    lost = row("bs", [None, 60.0], rate=1e-2, env=SHIFTED)
+    own = overview.settings(table(*TWO[:3], lost))["adamw"]
+    assert [r.id for r in own] == ["a+as", "b+bs"]
+    assert [r.objective for r in own] == [pytest.approx(0.4), None]
+    assert own[1].seeds[1].objective == pytest.approx(0.4)
+    assert overview.extended(table(*TWO[::2])).envs == (ENV,)
+
+
+def test_noise_is_of_seeds_and_doubtful_where_it_is_as_large_as_the_differences():
+    # Deviations of 1 about every mean: standard deviation sqrt(2), of a mean 1.
+    sound = table(row("a", [9.0, 11.0]), row("b", [49.0, 51.0]))
+    found = noise.of_rows(sound, ENV, "adamw")
+    assert (found.per_run, found.per_trial) == pytest.approx((math.sqrt(2), 1))
+    assert "mostly seed noise" not in noise.section(sound).body
+    drowned = table(row("a", [0.0, 50.0]), row("b", [10.0, 40.0]))
+    assert "adamw in probe/landscape: mostly seed noise" in noise.section(drowned).body
+    assert noise.section(table(row("a", [1.0]))) is None
+
+
+def test_the_protocol_is_read_from_the_configurations_and_leaves_out_what_varied():
+    config = {
+        "env": {"id": ENV},
+        "optimizer": {"name": "adamw", "hyperparameters": {"learning_rate": 1e-3, "b1": 0.9}},
+        "hparams": {"gamma": 0.9},
+        "evaluation": {"every": 50_000, "episodes": 8, "policy": "greedy"},
+        "total_timesteps": 100_000,
+        "seeds": [0],
+    }
+    swept = table(row("a", [1.0, 2.0], config=config))
+    assert protocol.fixed(swept) == {
+        (ENV, "adamw"): {
+            "optimizer.b1": 0.9,
+            "evaluation.every": 50_000,
+            "evaluation.episodes": 8,
+            "evaluation.policy": "greedy",
+            "total_timesteps": 100_000,
+        }
+    }
+    body = protocol.section(swept).body
+    assert "Budget: 100,000 agent steps per run." in body
+    assert "every 50,000 agent steps and after the last, 8 whole games of the greedy" in body
+    assert "With 8 games, the score of an evaluation is noisy itself." in body
+    assert "Divergence counts as a score of 0 in probe/landscape" in body
+    assert protocol.section(table(row("a", [1.0]))) is None
