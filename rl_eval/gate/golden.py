@@ -57,11 +57,13 @@ def learn(
     """
     with np.errstate(over="ignore"):
         reference = reference.astype(np.float32)
-    scale = np.maximum.accumulate(_per_leaf(np.abs(reference), sizes))
+    scale = _scale(reference, sizes)
     deviations = {
         name: [_deviation(reference, run, sizes) for run in runs] for name, runs in others.items()
     }
-    spread = np.max([d for runs in deviations.values() for d in runs], axis=0, initial=0.0)
+    spread = np.max(
+        [np.zeros_like(scale), *(d for runs in deviations.values() for d in runs)], axis=0
+    )
     tolerances = SPREADS * np.maximum.accumulate(spread) + FLOOR * scale
     largest = {
         name: max((float(_relative(d, scale).max()) for d in runs), default=0.0)
@@ -77,7 +79,7 @@ def judge(recorded: Trajectory, run: Float[np.ndarray, "step number"]) -> tuple[
     deviation = _deviation(reference, run, recorded.sizes)
     if not deviation.any():
         return "pass", "same"
-    scale = np.maximum.accumulate(_per_leaf(np.abs(reference), recorded.sizes))
+    scale = _scale(reference, recorded.sizes)
     beyond = deviation > tolerances
     moved = beyond if beyond.any() else deviation > 0
     step = int(moved.any(axis=1).argmax())
@@ -107,6 +109,14 @@ def _deviation(
     finite, there = np.isfinite(reference), np.isfinite(run)
     difference = np.where(finite & there, reference - np.where(there, run, 0), 0)
     return _per_leaf(np.where(finite == there, np.abs(difference), np.inf), sizes)
+
+
+def _scale(
+    reference: Float[np.ndarray, "step number"], sizes: Sequence[int]
+) -> Float[np.ndarray, "step leaf"]:
+    """The largest finite number of each leaf so far."""
+    size = np.where(np.isfinite(reference), np.abs(reference), 0)
+    return np.maximum.accumulate(_per_leaf(size, sizes))
 
 
 def _per_leaf(

@@ -98,7 +98,7 @@ def stack(trees: Any) -> Any:
 def _stream(name: str, index: int, t: int) -> Any:
     """Gradient number t: half of it stays, so that momentum has something to find."""
     fresh, steady = (random_tree(SHAPES, f"{name} {part}") for part in (t, "steady"))
-    mixed = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, fresh, steady)
+    mixed = jax.tree.map(lambda a, b: np.asarray(0.5 * a + 0.5 * b), fresh, steady)
     if index < len(MAGNITUDES):
         return jax.tree.map(lambda g: np.float32(MAGNITUDES[index]) * g, mixed)
     if name == SPARSE:
@@ -114,8 +114,8 @@ def _without_rows(g: np.ndarray, t: int) -> np.ndarray:
 
 def _tailed(g: np.ndarray) -> np.ndarray:
     """Elements from 1e-8 to 10, all in one leaf."""
-    decades = np.arange(g.size).reshape(g.shape) % 10 - 8
-    return np.asarray(g * (10.0**decades).astype(np.float32))
+    decades = np.array([1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0], np.float32)
+    return np.asarray(g * decades[np.arange(g.size).reshape(g.shape) % 10])
 
 
 _ALONE: dict[str, Any] = {

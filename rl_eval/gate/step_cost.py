@@ -17,7 +17,7 @@ from rl_eval.provenance import cpu_name
 
 SHAPES = {"bias": (128,), "conv": (3, 3, 32, 64), "dense": (512, 128), "norm": (64,)}
 STEPS_PER_CALL = 10
-ROUNDS = 15
+ROUNDS = 40
 SECONDS = 0.5  # at least, spent on each of the two
 
 
@@ -67,7 +67,7 @@ def _steps(build: Build, needs: frozenset[str]) -> Callable[[], Any]:
     def steps(params: Any, state: Any) -> Any:
         def step(t: Any, carry: Any) -> Any:
             params, state = carry
-            grads = jax.tree.map(lambda p: jnp.sin(p + t), params)
+            grads = jax.tree.map(lambda p: 0.5 * p, params)
             extra = extra_args(needs, t, {})
             return optimizer_step(optimizer, grads, params, state, value=jnp.float32(1), **extra)[
                 :2
