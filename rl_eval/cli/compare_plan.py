@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +121,29 @@ def reported_trials(out: Path, record: CompareRecord) -> list[Trial]:
     sweep.json fixes them when they are first asked for: tuning again does not change them.
 
     Raises:
-        RecordError: nothing can be chosen from the records of tuning.
+        RecordError: nothing can be chosen from the records of tuning, or what was chosen earlier
+            means other trials to this version.
     """
-    tuning, planned = record.tuning, (out / "sweep.json").is_file()
+    tuning = record.tuning
+    old = read_sweep(out) if (out / "sweep.json").is_file() else None
     own: dict[str, tuple[Axis, ...]] = dict.fromkeys(record.optimizers, ())
+    chosen: Mapping[tuple[str, str], Mapping[str, Any]] = {}
     if tuning:
         own |= tuned_space(tuning).own
-    if planned:
-        chosen = {(p.env, p.optimizer): p.values for p in read_sweep(out).planned}
-    else:
-        chosen = best_values(out / "tuning", record) if tuning else {}
+    if old:
+        chosen = {(p.env, p.optimizer): p.values for p in old.planned}
+    elif tuning:
+        chosen = best_values(out / "tuning", record)
     trials = []
     for env, name, base in configurations(record):
         values, axes = chosen.get((env, name), {}), own[name]
         trials.append(make_trial(base, axes, [values[axis.key] for axis in axes]))
-    written = sweep_record(
+    if old and {p.id for p in old.planned} != {trial.id for trial in trials}:
+        raise RecordError(
+            f"{out}: this version plans other trials than those that are there; go on with the "
+            "version that began the comparison"
+        )
+    new = sweep_record(
         Space((), own, description="The reported runs of a comparison"),
         trials,
         seeds=record.seeds,
@@ -143,8 +151,8 @@ def reported_trials(out: Path, record: CompareRecord) -> list[Trial]:
         design_seed=0,
         commands=record.commands,
     )
-    if not planned or read_sweep(out) != written:
-        write_sweep(out, written)
+    if new != old:
+        write_sweep(out, new)
     return trials
 
 

@@ -51,11 +51,13 @@ def run_all(
 
 def planned_tuning(out: Path, record: CompareRecord, tuning: Tuning) -> list[Trial]:
     """The trials that tune, written as a sweep of their own."""
+    folder = out / "tuning"
+    if (folder / "sweep.json").is_file():
+        return sweep_plan.extended(folder, None, None, "")[1]
     described = tuning_plan(record, tuning)
     trials = sweep_plan.trials_of(described)
-    if not (out / "tuning" / "sweep.json").is_file():
-        (out / "tuning").mkdir(exist_ok=True)
-        sweep_plan.write(out / "tuning", described, trials)
+    folder.mkdir(exist_ok=True)
+    sweep_plan.write(folder, described, trials)
     return trials
 
 
@@ -90,9 +92,8 @@ def _measure(out: Path, trials: Sequence[Trial], seed: int, means: Means, consol
     if not todo:
         return
     console.print(f"cost: {len(todo)} short runs, one after another", highlight=False)
-    executor = local(
-        COST_TASK, [None] if on_gpu() else cores()[:1], out / "cost" / "workers", means.patience_s
-    )
+    core = None if on_gpu() else cores()[0]
+    executor = local(COST_TASK, [core], out / "cost" / "workers", means.patience_s)
     with closing(execute.execute(todo, one_by_one(executor))) as events:
         for event in events:
             if isinstance(event, Ended) and event.status == "failed":

@@ -25,14 +25,14 @@ Key = tuple[str, str]
 class Comparison:
     """The records of a comparison.
 
-    `configs` and `costs` are the plain files of each trial's first run and of its cost; an empty
-    mapping where there is none.
+    `machines`: the hardware of all runs. `costs`: cost.json as it is, with `hardware` beside; empty
+    where there is none.
     """
 
     record: CompareRecord
     table: Table
     tuning: Table | None
-    configs: Mapping[Key, Mapping[str, Any]]
+    machines: tuple[str, ...]
     costs: Mapping[Key, Mapping[str, Any]]
 
     @property
@@ -91,14 +91,15 @@ def read_comparison(directory: Path, objective: Objective = "final") -> Comparis
     wanted = {(env, name) for env in record.envs for name in record.optimizers}
     if set(rows) != wanted or len(rows) < len(table.rows):
         raise RecordError(f"{directory}: sweep.json does not plan what compare.json compares")
-    first = record.seeds[0]
-    configs = {
-        key: _plain(directory / "trials" / row.id / f"seed-{first}" / "config.json")
-        for key, row in rows.items()
-    }
+    runs = (
+        hardware(_plain(directory / "trials" / row.id / f"seed-{run.seed}" / "config.json"))
+        for row in table.rows
+        for run in row.seeds
+    )
+    machines = tuple(sorted({name for name in runs if name}))
     costs = {key: _cost(directory / "cost" / row.id) for key, row in rows.items()}
     tuning = read_table(directory / "tuning") if record.tuning else None
-    return Comparison(record, table, tuning, configs, costs)
+    return Comparison(record, table, tuning, machines, costs)
 
 
 def normalised(env: str, scores: Any) -> Any:

@@ -10,7 +10,6 @@ from rl_eval.report.compare_figures import AGGREGATE_TITLES
 from rl_eval.report.compare_scores import Comparison, Key, normalised
 from rl_eval.report.runs import OBJECTIVES, STATUSES
 from rl_eval.report.summary import line
-from rl_eval.report.sweep_record import Setting
 from rl_eval.report.table import Row
 from rl_eval.report.ticks import number
 from rl_eval.stats.bootstrap import Interval
@@ -114,9 +113,9 @@ def at_the_end(comparison: Comparison) -> list[str]:
         for name in comparison.optimizers:
             row, tried = comparison.row(env, name), tuning_rows(comparison, env, name)
             for axis in comparison.table.sweep.axes[name]:
-                values: list[Setting] = [trial.values[axis.key] for trial in tried]
-                numbers = [v for v in values if isinstance(v, float)]
-                if numbers and row.values[axis.key] in (min(numbers), max(numbers)):
+                values: list[Any] = [trial.values[axis.key] for trial in tried]
+                ends = () if axis.scale == "choice" else (min(values), max(values))
+                if row.values[axis.key] in ends:
                     found.append(f"{axis.name} of {name} in {env}")
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rl_eval.envs.scores import DEFAULT_TABLE, human_normalised, random_score, reference
 from rl_eval.report.compare_estimates import Aggregates
-from rl_eval.report.compare_scores import Comparison, hardware, normalised
+from rl_eval.report.compare_scores import Comparison, normalised
 from rl_eval.report.compare_tables import at_the_end
 from rl_eval.report.runs import OBJECTIVES
 from rl_eval.stats.aggregate import iqm_note, trimmed
@@ -104,10 +104,12 @@ def _settings(comparison: Comparison) -> list[str]:
 
 
 def _machines(comparison: Comparison) -> list[str]:
-    machines = {hardware(config) for config in comparison.configs.values() if config} - {None}
-    if len(machines) > 1:
-        return ["Runs were made on different machines: curves against time compare these as well."]
-    return []
+    if len(comparison.machines) < 2:
+        return []
+    return [
+        "Runs were made on different machines, which curves against time compare as well: "
+        f"{'; '.join(comparison.machines)}."
+    ]
 
 
 def lead(comparison: Comparison) -> str:
