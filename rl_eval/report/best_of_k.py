@@ -22,7 +22,8 @@ from rl_eval.stats.landscape import expected_best_of_k
 HELD_OUT = (
     "Expected score of the best of k trials drawn at random, over all draws. The best is chosen by "
     "one half of the seeds and scored by the others, so that luck does not count as skill; thin "
-    "lines are the ways to halve the seeds, the thick line is their mean."
+    "lines are the ways to halve the seeds, the thick line is their mean. It may fall at large k, "
+    "where the luckiest of many trials is chosen."
 )
 ONE_SEED = (
     "Expected score of the best of k trials drawn at random, over all draws. With one seed the "

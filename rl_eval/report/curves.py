@@ -73,14 +73,14 @@ def _draw(env: str, found: dict[str, dict[str, Row]], what: str) -> Any:
     figure = Figure(figsize=(0.4 + 3.2 * len(found), 2.8), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     for panel, (optimizer, rows) in zip(panels, found.items(), strict=True):
+        panel.set_visible(bool(rows))
         for place, row in rows.items():
             _curves(panel, row, LOOKS[place], f"{place}: {number(row.objective)}")
         panel.set_title(f"{env}, {optimizer}", loc="left", fontsize=9, fontweight="bold")
         panel.set_xlabel("agent steps")
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.spines[["top", "right"]].set_visible(False)
-        if rows:
-            panel.legend(frameon=False, fontsize=7, title=what, title_fontsize=7)
+        panel.legend(frameon=False, fontsize=7, title=what, title_fontsize=7)
     panels[0].set_ylabel("return of an evaluation" + (", normalised" if "norm" in what else ""))
     return figure
 

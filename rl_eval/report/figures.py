@@ -22,6 +22,7 @@ STYLE: Any = {
     "svg.hashsalt": "rl-eval",
     "text.parse_math": False,  # a name may have a dollar sign
 }
+WIDE = 5.5  # inches
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS = "osD^v<>Pp*"
 DASHES: Any = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
@@ -79,11 +80,11 @@ def inlined(figure: Any) -> str:
 def images(figures: Iterable[tuple[str, Any]]) -> str:
     """Figures side by side, each with the words for those who cannot see it; "" without any.
 
-    One that is wider than the page scrolls by itself.
+    On a narrow page small ones shrink and wide ones scroll.
     """
-    parts = [
-        f'<div class="scroll"><img class="figure" alt="{html.escape(words)}" '
-        f'src="{inlined(figure)}"></div>'
-        for words, figure in figures
-    ]
+    parts = []
+    for words, figure in figures:
+        kind = "figure wide" if figure.get_size_inches()[0] > WIDE else "figure"
+        image = f'<img class="{kind}" alt="{html.escape(words)}" src="{inlined(figure)}">'
+        parts.append(f'<div class="scroll">{image}</div>')
     return f'<div class="figures">{"".join(parts)}</div>' if parts else ""

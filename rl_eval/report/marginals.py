@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rl_eval.report.table import Table
 from rl_eval.stats.landscape import marginal
 
 ACROSS = 3  # panels side by side
+LETTER = 0.026  # of the width of a panel
 IN_A_BIN = 8  # trials, more or less, that a median is of
 NOTE = (
     "A point is the mean of a trial, a bar the range of its seeds. Lines: median over runs at each "
@@ -77,11 +78,22 @@ def _draw(plot: Plot, lines: dict[str, list[PlotLine]], what: str) -> Any:
 
 
 def _frame(panel: Any, axis: PlotAxis, on_scale: bool) -> None:
-    ticks = [*([] if on_scale else [(OFF_SCALE, axis.off_scale)]), *axis.ticks]
+    ticks = _apart([*([] if on_scale else [(OFF_SCALE, axis.off_scale)]), *axis.ticks])
     panel.set_xticks([height for height, _ in ticks], [text for _, text in ticks])
     panel.tick_params(labelsize=7)
     panel.set(xlabel=axis.label, xlim=(-0.05 if on_scale else OFF_SCALE - 0.06, 1.05))
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Those whose labels do not touch the one before."""
+    kept, end = [], -math.inf
+    for height, text in ticks:
+        half = LETTER * len(text) / 2
+        if height - half > end:
+            kept.append((height, text))
+            end = height + half
+    return kept
 
 
 def _ends(plot: Plot, lines: dict[str, list[PlotLine]]) -> tuple[float, float]:

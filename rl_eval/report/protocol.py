@@ -98,7 +98,9 @@ def _divergence(found: Mapping[tuple[str, str], Settings]) -> list[str]:
 
 
 def _pruning(table: Table) -> list[str]:
-    return []
+    if any(row.count("pruned") for row in table.rows):
+        return []  # the summary tells what was pruned
+    return ["Nothing was pruned: every trial was given the whole budget."]
 
 
 def _rows(found: Mapping[tuple[str, str], Settings]) -> list[str]:

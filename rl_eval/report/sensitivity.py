@@ -47,10 +47,12 @@ def of_optimizer(table: Table, optimizer: str) -> Sensitivity | str:
         return "no setting was run in every environment: their designs have different points"
     if missed := overview.unmatched(table, optimizer):
         return f"{missed} settings were not planned for every environment"
+    if any(row.count("pruned") for group in groups for row in group):
+        return "pruned trials have no score; sensitivity needs a sweep without pruning"
     if missed := sum(any(row.objective is None for row in group) for group in groups):
         return (
             f"{missed} of {len(groups)} settings lack a score in an environment; "
-            "`rl-eval sweep --resume` completes what is missing"
+            "rl-eval sweep --resume completes what is missing"
         )
     axes = [axis for axis in table.sweep.axes[optimizer] if len(axis.values) != 1]
     columns = [[_level(axis, group[0].values[axis.key]) for group in groups] for axis in axes]
