@@ -16,7 +16,7 @@ from rl_eval.errors import ExplainedError
 SCHEMA = 1
 MAX_BYTES = 200_000_000  # no record is larger; a wrong file may be
 METRICS, EVALUATIONS, RESUMES = "metrics.jsonl", "eval.jsonl", "resumes.jsonl"
-Status = Literal["running", "completed", "diverged", "failed"]
+Status = Literal["running", "completed", "diverged", "pruned", "failed"]
 INTERRUPTED = "interrupted"  # begins the reason of a run that failed only for being stopped
 
 

@@ -63,12 +63,13 @@ class Tally:
     total: int
     completed: int = 0
     diverged: int = 0
+    pruned: int = 0
     failed: int = 0
     best: tuple[float, str] | None = None
 
     @property
     def ended(self) -> int:
-        return self.completed + self.diverged + self.failed
+        return self.completed + self.diverged + self.pruned + self.failed
 
     def add(self, event: Ended) -> None:
         self.count(event.status, event.score, event.item.name)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.envs.landscape import FLOOR, diverges, final_return
 from rl_eval.records import EvalRow, RunDirectory
+from sweeps.asha import Pruned, judge_of
 from sweeps.work import Ending
 
 EVALUATIONS = 10
@@ -18,16 +19,25 @@ EPISODES = 4
 
 def evaluate(
     config: RunConfig, directory: Path, facts: Mapping[str, Any]
-) -> tuple[Ending, str | None, float]:
+) -> tuple[Ending, str | None, float | None]:
     """Record the run of one seed in an empty directory; how it ended, why, and its score."""
-    run = RunDirectory(directory)
+    run, judge = RunDirectory(directory), judge_of(directory, config)
     run.create(to_dict(config), facts)
     diverged, floor = diverges(config), config.diverged_score
     score = (FLOOR if floor is None else floor) if diverged else final_return(config)
-    for i in range(1, EVALUATIONS + 1):
-        # A curve that rises to the score and stays there.
-        share = 1.0 if diverged else (1 - math.exp(-4 * i / EVALUATIONS)) / (1 - math.exp(-4))
-        run.append(_row(config, i, score * share, diverged))
+    try:
+        for i in range(1, EVALUATIONS + 1):
+            # A curve that rises to the score and stays there.
+            share = 1.0 if diverged else (1 - math.exp(-4 * i / EVALUATIONS)) / (1 - math.exp(-4))
+            row = _row(config, i, score * share, diverged)
+            run.append(row)
+            if judge and not diverged:
+                judge.look(row.env_steps)
+    except Pruned as stopped:
+        run.set_status("pruned", stopped.reason, **stopped.facts)
+        return "pruned", stopped.reason, None
+    if judge and diverged:
+        judge.diverged(score)
     status: Literal["completed", "diverged"] = "diverged" if diverged else "completed"
     reason = "the formula says so" if diverged else None
     results = {

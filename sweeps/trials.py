@@ -25,7 +25,7 @@ from optimizers import registry
 from optimizers.spec import Choice, LogUniform, Uniform
 from rl_eval.config import RunConfig, config_id, to_dict
 from rl_eval.records import INTERRUPTED, SCHEMA, RecordError, read_object
-from rl_eval.report.sweep_record import AxisRecord, PlannedTrial, Scale, SweepRecord
+from rl_eval.report.sweep_record import AxisRecord, PlannedTrial, Pruning, Scale, SweepRecord
 from rl_eval.settings import SettingsError, merge, read
 from sweeps.designs import Design, draw
 from sweeps.domains import Integers
@@ -33,7 +33,7 @@ from sweeps.space import Axis, Space
 from sweeps.work import Ending
 
 MAX_STATIC_COMBINATIONS = 10_000
-ENDED = frozenset({"completed", "diverged"})
+ENDED = frozenset({"completed", "diverged", "pruned"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,6 +204,7 @@ def sweep_record(
     design_seed: int,
     preset: str | None = None,
     commands: Sequence[str] = (),
+    pruning: Pruning | None = None,
 ) -> SweepRecord:
     """What sweep.json says of a sweep."""
     return SweepRecord(
@@ -219,6 +220,7 @@ def sweep_record(
             for t in trials
         ),
         commands=tuple(commands),
+        pruning=pruning,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from rl_eval.config import RunConfig
 
-Ending = Literal["completed", "diverged", "failed"]
+Ending = Literal["completed", "diverged", "pruned", "failed"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,10 +31,13 @@ from rl_eval.report.table import Row, read_table
 from rl_eval.settings import SettingsError
 from rl_eval.stop import Terminated
 from sweeps import execute
+from sweeps.asha import ASHA
 from sweeps.designs import Design
 from sweeps.local import PATIENCE_S
 from sweeps.space import make_space
 from sweeps.trials import Trial
+
+COUNTED = ("completed", "diverged", "pruned", "failed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,9 @@ class Sweep:
     """Env steps per run."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """key=value for what does not vary, NAME.key=value for one optimizer; repeatable."""
+    prune: Literal["asha"] | None = None
+    """For tuning: a run that is not among the best third at 1/9 or 1/3 of the env steps stops
+    there. What is left says little of sensitivity; the report says that it was so."""
     eval_every: float | None = None
     """Env steps between evaluations. Default: none; the return is that of the last training."""
     eval_episodes: int | None = None
@@ -144,7 +150,9 @@ def _run(
         console.print(text, highlight=False, soft_wrap=True)
 
     say(sweep_workers.described(place, len(todo)))
-    executor = sweep_workers.executor(place, out, args.patience, say)
+    whole = "--prune needs the directory of the sweep on every node"
+    must_share = whole if described.pruning else None
+    executor = sweep_workers.executor(place, out, args.patience, say, must_share)
     events = execute.execute(todo, executor)
     try:
         with closing(events), live(console, tally) as show:
@@ -187,6 +195,7 @@ def _describe(args: Sweep) -> Plan:
         trials=args.trials,
         seeds=seeds_of(args.seeds) or (0,),
         commands=(_command(),),
+        pruning=ASHA if args.prune else None,
     )
 
 
@@ -250,7 +259,8 @@ def _report(console: Console, out: Path, *, as_json: bool) -> int:
     """The table of a sweep, from its records, and its exit code."""
     table = read_table(out)
     shown = Table(title=str(out))
-    columns = ("env", "optimizer", "runs", "completed", "diverged", "failed", "best", "trial")
+    counted = [s for s in COUNTED if s != "pruned" or table.sweep.pruning]
+    columns = ("env", "optimizer", "runs", *counted, "best", "trial")
     for column in columns:
         side: Any = "left" if column in ("env", "optimizer") else "right"
         shown.add_column(column, justify=side, overflow="fold")
@@ -261,11 +271,11 @@ def _report(console: Console, out: Path, *, as_json: bool) -> int:
             groups.append(_group(env, optimizer, rows))
     for group in groups:
         best = "-" if group["best"] is None else f"{group['best']:.2f}"
-        counts = [f"{group[name]:,}" for name in columns[2:6]]
+        counts = [f"{group[name]:,}" for name in ("runs", *counted)]
         shown.add_row(group["env"], group["optimizer"], *counts, best, group["trial"] or "-")
     console.print(shown)
     console.print(f"rl-eval report {out} draws it", highlight=False, soft_wrap=True)
-    total = {name: sum(group[name] for group in groups) for name in columns[2:6]}
+    total = {name: sum(group[name] for group in groups) for name in ("runs", *COUNTED)}
     if as_json:
         summary = {"sweep_dir": str(out), **total, "groups": groups}
         print(json.dumps(summary, allow_nan=False))
@@ -280,7 +290,7 @@ def _group(env: str, optimizer: str, rows: Sequence[Row]) -> dict[str, Any]:
         (r.objective, r.id) for r in rows if r.objective is not None and not r.count("diverged")
     ]
     best, trial = max(scored, default=(None, None))
-    counts = {s: sum(row.count(s) for row in rows) for s in ("completed", "diverged", "failed")}
+    counts = {s: sum(row.count(s) for row in rows) for s in COUNTED}
     runs = sum(len(row.seeds) for row in rows)
     return {
         "env": env,

@@ -68,9 +68,10 @@ class _State:
     def line(self) -> str:
         t = self.tally
         best = "-" if t.best is None else f"{t.best[0]:.2f} ({t.best[1]})"
+        pruned = f"{t.pruned} pruned  " if t.pruned else ""
         return (
             f"{t.ended}/{t.total} runs  {len(self.running)} running  {t.failed} failed  "
-            f"{t.diverged} diverged  best {best}  ETA {self._eta()}"
+            f"{t.diverged} diverged  {pruned}best {best}  ETA {self._eta()}"
         )
 
     def _eta(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.records import SCHEMA, RecordError, read_object, write_json
-from rl_eval.report.sweep_record import read_sweep, write_sweep
+from rl_eval.report.sweep_record import Pruning, read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read, read_file
 from rl_eval.strict import STRICT
 from sweeps import presets
@@ -41,10 +41,26 @@ class Plan:
     trials: int | None
     seeds: tuple[int, ...]
     commands: tuple[str, ...]
+    pruning: Pruning | None = None
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"schema must be {SCHEMA}, got {self.schema}")
+        if self.pruning is not None:
+            self._check_pruning(self.pruning)
+
+    def _check_pruning(self, pruning: Pruning) -> None:
+        if len(self.seeds) > 1:
+            raise SettingsError(
+                "pruning ranks single runs: tune with one seed, then run the best with others"
+            )
+        for base in self.bases:
+            every, first = base.evaluation.every, pruning.rungs[0] * base.total_timesteps
+            if every is not None and every > first:
+                raise SettingsError(
+                    f"pruning needs an evaluation by {first:,.0f} env steps in {base.env.id}; "
+                    f"the first is after {every:,}"
+                )
 
     @property
     def read_space(self) -> Space:
@@ -87,6 +103,7 @@ def write(out: Path, described: Plan, trials: Sequence[Trial]) -> None:
         design_seed=described.design_seed,
         preset=described.preset,
         commands=described.commands,
+        pruning=described.pruning,
     )
     document = dataclasses.asdict(described)
     document["bases"] = [to_dict(base) for base in described.bases]

@@ -50,9 +50,13 @@ def parse(workers: str, cpus: float | None, gpus: float | None) -> Processes | T
 
 
 def executor(
-    place: Processes | Tasks, out: Path, patience_s: float, notify: Callable[[str], None]
+    place: Processes | Tasks,
+    out: Path,
+    patience_s: float,
+    notify: Callable[[str], None],
+    must_share: str | None = None,
 ) -> Executor:
-    """What runs the items of the sweep in `out`."""
+    """What runs the items of the sweep in `out`; `must_share`: why nodes have to see it."""
     logs = out / "workers"
     if isinstance(place, Processes):
         return local(TASK, place.on, logs, patience_s)
@@ -63,6 +67,7 @@ def executor(
         cpus=place.cpus,
         gpus=place.gpus,
         patience_s=patience_s,
+        must_share=must_share,
         notify=notify,
     )
 

@@ -17,9 +17,11 @@ from rl_eval.envs.landscape import LANDSCAPES
 from rl_eval.lock import STALE_SECONDS, holder
 from rl_eval.loop import Progress
 from rl_eval.ppo.learner import Optimizer
+from rl_eval.records import RunDirectory
 from rl_eval.runner import Built, Options, build, resume, train
 from rl_eval.settings import read
 from sweeps import landscape
+from sweeps.asha import Pruned, judge_of
 from sweeps.trials import static_signature
 from sweeps.work import Ending, Run, Tell
 
@@ -56,17 +58,28 @@ def make(cost: bool = False) -> Run:
         if formula:
             return landscape.evaluate(config, directory, facts)
 
+        judge = judge_of(directory, config)
+
         def show(progress: Progress) -> None:
             tell(progress.env_steps / progress.total_env_steps, progress.episode_return)
+            if judge:
+                judge.look(progress.env_steps)
 
         static, numbers = spec.split(config.optimizer.hyperparameters)
         optimizer, options = handle(spec, static), Options(cost=cost, show=show)
-        if begun:
-            (result,) = resume(config, optimizer, numbers, directory, options, remembered)
-        else:
-            (result,) = train(config, optimizer, numbers, directory, facts, options, remembered)
+        try:
+            if begun:
+                (result,) = resume(config, optimizer, numbers, directory, options, remembered)
+            else:
+                (result,) = train(config, optimizer, numbers, directory, facts, options, remembered)
+        except Pruned as stopped:
+            seed = config.seeds[0]
+            RunDirectory(directory).set_status("pruned", stopped.reason, seed=seed, **stopped.facts)
+            return "pruned", stopped.reason, None
         score = result.final_return if result.eval_return is None else result.eval_return
         if result.status == "diverged":
+            if judge:
+                judge.diverged(score)
             return "diverged", f"at gradient step {result.diverged_at}", score
         return "completed", None, score
 

@@ -113,7 +113,7 @@ def outcome(row: Row) -> str:
     """One word for what became of all the seeds of a trial."""
     if row.count("failed"):
         return "failed"
-    if row.count("missing") or row.count("running"):
+    if row.count("missing") or row.count("running") or row.count("pruned"):
         return "unfinished"
     diverged = row.count("diverged")
     return "completed" if not diverged else OUTCOMES[2 if diverged == len(row.seeds) else 3]

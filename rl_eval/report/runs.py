@@ -24,7 +24,7 @@ OBJECTIVES: dict[Objective, str] = {
     "auc": "mean return over training",
     "best": "return of the best checkpoint",
 }
-STATUSES = ("completed", "diverged", "failed", "running", "missing")
+STATUSES = ("completed", "diverged", "pruned", "failed", "running", "missing")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,6 +64,15 @@ def _words(table: Table) -> list[str]:
         "Within: the share of scored trials that reach so much of the way from random play to the "
         "best trial; a dash where the score of random play is not known.",
     ]
+    if sweep.pruning is not None:
+        pruned = sum(row.count("pruned") for row in table.rows)
+        words.append(
+            f"A tuning sweep: {pruned} runs were pruned by asynchronous successive halving (Li et "
+            f"al., MLSys 2020; one in {sweep.pruning.reduction} goes on at each of "
+            f"{', '.join(f'{share:.0%}' for share in sweep.pruning.rungs)} of the env steps) and "
+            "have no score. What is scored was selected for being good: shares, medians and "
+            "importances do not tell how sensitive an optimizer is."
+        )
     fewest = min(
         sum((r.env, r.optimizer) == (env, optimizer) for r in table.rows)
         for env in table.envs

@@ -57,6 +57,21 @@ class PlannedTrial:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pruning:
+    """At each of `rungs`, shares of the env steps, one run in `reduction` goes on."""
+
+    __pydantic_config__ = STRICT
+
+    method: Literal["asha"]
+    reduction: int
+    rungs: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.reduction < 2 or not all(0 < share < 1 for share in self.rungs):
+            raise ValueError("pruning needs a reduction of 2 or more, and rungs between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
 class SweepRecord:
     """The whole file."""
 
@@ -72,6 +87,7 @@ class SweepRecord:
     """By optimizer."""
     planned: tuple[PlannedTrial, ...]
     commands: tuple[str, ...] = ()
+    pruning: Pruning | None = None
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:

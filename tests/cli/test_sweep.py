@@ -19,6 +19,7 @@ from rl_eval.reading import read_run
 from rl_eval.report.sweep_record import read_sweep, write_sweep
 from rl_eval.report.table import read_table
 
+PRUNED = ["--preset", "sensitivity", "--env", "probe/landscape", "--prune", "asha"]
 LANDSCAPE = ["--env", "probe/landscape,probe/landscape-shifted", "--optimizers", "adamw,celo2-base"]
 SWEEP = ["sweep", "--preset", "sensitivity", *LANDSCAPE, "--trials", "8"]
 
@@ -182,6 +183,18 @@ def test_a_report_is_written_from_records_alone(commands, undisturbed, tmp_path)
         assert float(row["objective_seed_1"]) == found[row["trial"], 1][1]
 
 
+def test_a_sweep_that_prunes_says_so(commands, tmp_path):
+    out = tmp_path / "sweep"
+    code, said = commands.run("sweep", *PRUNED, "--trials", "16", "--out", str(out), "--json")
+    assert code == 0, said
+    summary = last_json(said)
+    assert summary["pruned"] > summary["completed"] > 0
+    assert summary["runs"] == 16 == sum(summary[s] for s in ("pruned", "completed", "diverged"))
+    code, said = commands.run("report", str(out))
+    assert code == 0, said
+    assert f"{summary['pruned']} runs were pruned" in (out / "report" / "report.html").read_text()
+
+
 def test_seeds_are_a_number_or_a_list():
     assert seeds_of("3") == (0, 1, 2)
     assert seeds_of("5,7,5") == (5, 7)
@@ -205,6 +218,8 @@ def test_a_setting_may_be_for_one_optimizer():
         (["--env", "probe/landscape", "--preset", "sensitivty"], "did you mean sensitivity"),
         (["--env", "probe/landscape", "--preset", "sensitivity", "--seeds", "0"], "at least one"),
         (["--env", "x", "--preset", "sensitivity", "--workers", "x"], "expected local"),
+        ([*PRUNED, "--seeds", "2"], "tune with one seed"),
+        ([*PRUNED, "--eval-every", "5e5"], "needs an evaluation by 5,556 env steps"),
         (["--resume", "nowhere"], "no such directory"),
         (["--resume", "nowhere", "--env", "probe/landscape"], "cannot go with --resume"),
     ],
