@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -26,14 +26,18 @@ class Report:
     """Where the files go. Default the sub-directory report."""
     objective: Objective = "final"
     """What a run is worth: its final return, the area under its curve, or its best checkpoint."""
+    export: tuple[Literal["optuna"], str] | None = None
+    """Instead of drawing: `optuna URL`, such as sqlite:///study.db, writes studies that
+    optuna-dashboard opens; those of an earlier export of this directory are replaced."""
 
 
 def run(args: Report) -> int:
     """Write everything and say what was written."""
     out = args.out or args.sweep / "report"
     compared = (args.sweep / FILE).is_file()
+    way = _comparison if compared else _sweep
     try:
-        problems, written = (_comparison if compared else _sweep)(args, out)
+        problems, written = (way if args.export is None else _export)(args, out)
     except ImportError as error:
         raise SettingsError(f"{error}; reports need pip install 'rl-eval[sweeps]'") from None
     except OSError as error:
@@ -46,7 +50,7 @@ def run(args: Report) -> int:
     return 0
 
 
-def _sweep(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:
+def _sweep(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
     from rl_eval.report.table import read_table, write_csv
 
     table = read_table(args.sweep, args.objective)
@@ -56,7 +60,18 @@ def _sweep(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:
     return table.problems, [write_csv(table, out / "trials.csv"), *sweep_page.render(table, out)]
 
 
-def _comparison(args: Report, out: Path) -> tuple[Sequence[str], list[Path]]:
+def _export(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
+    from rl_eval.report import optuna_study
+    from rl_eval.report.table import read_table
+
+    assert args.export is not None
+    table = read_table(args.sweep, args.objective)
+    found = optuna_study.export(table, args.sweep.resolve().name, args.export[1])
+    unended = [f"{found.left_out} trials that have not ended"] if found.left_out else []
+    return [*table.problems, *unended], list(found.studies)
+
+
+def _comparison(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
     from rl_eval.report.compare_scores import read_comparison
 
     comparison = read_comparison(args.sweep, args.objective)
