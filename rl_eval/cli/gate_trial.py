@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from rl_eval import checkpoint
 from rl_eval.cli import trial
 from sweeps.work import Ending, Run, Tell
 
-STOP_AT = 0.4  # of the run
+STOP_AT = 0.3  # of the run; by then chunks are long, so that it is a little more
 
 
 def stopped_once() -> Run:
@@ -27,7 +26,7 @@ def stopped_once() -> Run:
         def watch(share: float, score: float | None) -> None:
             tell(share, score)
             if fresh and STOP_AT <= share < 1:
-                os.kill(os.getpid(), signal.SIGTERM)  # the runner saves, and this process ends
+                signal.raise_signal(signal.SIGTERM)  # the runner saves, and this process ends
 
         return run(values, directory, watch)
 

@@ -86,7 +86,10 @@ def _config(
     """Evaluated once, on whole games, after the last iteration."""
     steps = [] if task.total_timesteps is None else [f"total_timesteps={task.total_timesteps}"]
     config, spec = resolve(
-        env=task.env, optimizer=optimizer, flags={}, assignments=[*steps, *assignments]
+        env=task.env,
+        optimizer=optimizer,
+        flags={},
+        assignments=[*steps, *task.settings, *assignments],
     )
     config = with_weights(config, spec, None)[0]
     last = dataclasses.replace(config.evaluation, every=config.total_timesteps)

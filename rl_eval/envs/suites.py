@@ -30,16 +30,11 @@ _ATARI_5 = MappingProxyType(
 
 _MINATAR_4 = "Asterix Breakout Freeway SpaceInvaders"
 
-# What two cores do in minutes, with the env steps of each run. CartPole rewards staying up, Acrobot
-# ending early, and the MinAtar games need far more gradient steps; by these budgets AdamW is at the
-# reference of the first two, and on the last has a score that a worse optimizer can fall from.
+# What two cores do in minutes, with the env steps of each run: by then AdamW's score lies well
+# above random play, and one seed's close to another's, so that few seeds show a loss. CartPole is
+# left out: AdamW's default there ends anywhere between 0.3 and 1 of the reference.
 _QUICK = MappingProxyType(
-    {
-        "CartPole-v1": 102_400,
-        "Acrobot-v1": 102_400,
-        "Breakout-MinAtar": 409_600,
-        "SpaceInvaders-MinAtar": 409_600,
-    }
+    {"Acrobot-v1": 102_400, "Breakout-MinAtar": 524_288, "SpaceInvaders-MinAtar": 409_600}
 )
 
 # Kaiser et al., "Model-Based Reinforcement Learning for Atari", ICLR 2020: the Atari 100k games.

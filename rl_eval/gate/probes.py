@@ -9,7 +9,7 @@ from pathlib import Path
 from rl_eval.gate.baseline import Run
 from rl_eval.gate.finding import Finding, Tier
 from rl_eval.gate.protocol import LEARNED, RESUMED
-from rl_eval.records import EVALUATIONS, METRICS, RecordError, read_lines
+from rl_eval.records import EVALUATIONS, METRICS, RESUMES, RecordError, read_lines
 
 TIER: Tier = "probes"
 
@@ -52,11 +52,17 @@ def resumed(whole: Path, stopped: Path, exactly: bool | None) -> Finding:
         RecordError: a run without records.
     """
     name = f"resume {RESUMED}"
-    same = json.dumps(ends(whole)) == json.dumps(ends(stopped))
-    if same:
-        return Finding(TIER, name, "pass", "a run stopped half way ends bit for bit the same")
+    last = read_lines(whole / METRICS)[0][-1]["iteration"]
+    notes = read_lines(stopped / RESUMES)[0] if (stopped / RESUMES).is_file() else []
+    middle = [note["iteration"] for note in notes if 0 < note["iteration"] < last]
+    if not middle:
+        detail = f"the run has {last} iterations and was not stopped between them"
+        return Finding(TIER, name, "inconclusive", detail)
+    what = f"a run stopped after iteration {middle[0]} of {last} and gone on with ends"
+    if json.dumps(ends(whole)) == json.dumps(ends(stopped)):
+        return Finding(TIER, name, "pass", f"{what} bit for bit the same")
     if not exactly:
         detail = "not compared: the baseline's own run did not repeat exactly on its machine"
         return Finding(TIER, name, "pass", detail)
-    detail = "a run stopped half way ends differently: not all of the optimizer's state is saved"
+    detail = f"{what} differently: not all of the optimizer's state is saved"
     return Finding(TIER, name, "regression", detail)

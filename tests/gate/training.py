@@ -1,0 +1,50 @@
+"""Scores of many seeds trained as one population in this process, as the gate would record them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from rl_eval import runner
+from rl_eval.cli.configure import resolve
+from rl_eval.cli.train import handle
+from rl_eval.gate import protocol
+from rl_eval.gate.baseline import Run
+from rl_eval.ppo.state import NOT_DIVERGED
+
+ENV, STEPS = "CartPole-v1", 65_536  # 1024 gradient steps
+SMALL = ("num_envs=16", "num_steps=64", "hidden_sizes=[32]")
+
+
+@functools.cache
+def _built(num_seeds, wrap):
+    config, spec = resolve(
+        env=ENV,
+        optimizer="adamw",
+        flags={"total_timesteps": STEPS, "seeds": list(range(num_seeds))},
+        assignments=[*SMALL, "every=65536", "episodes=32"],
+    )
+    static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
+    optimizer = handle(spec, static)
+    if wrap is not None:
+        optimizer = optimizer._replace(make=lambda n, v, make=optimizer.make: wrap(make(n, v)))
+    return config, runner.build(config, optimizer), numbers
+
+
+def train(seeds, learning_rate, wrap=None):
+    """One run a seed. `wrap`: what is done to AdamW; compiled once for each number of seeds."""
+    config, built, numbers = _built(len(seeds), wrap)
+    config = dataclasses.replace(config, seeds=tuple(seeds))
+    like = runner.build(config, None, like=built)
+    state = runner.start(config, like, {**numbers, "learning_rate": learning_rate})
+    state, _ = like.population.run(state, config.num_iterations)
+    games = like.evaluator(state.learner.params, config.num_iterations, seeds=config.seeds)
+    diverged = np.asarray(state.learner.diverged_at) != NOT_DIVERGED
+    return [
+        Run(seed, 0.0, None, True)
+        if lost
+        else Run(seed, protocol.score(ENV, float(mean), None), float(mean), False)
+        for seed, lost, mean in zip(config.seeds, diverged, games.returns.mean(axis=1), strict=True)
+    ]
