@@ -86,7 +86,8 @@ def judge(recorded: Trajectory, run: Float[np.ndarray, "step number"]) -> tuple[
     relative, allowed = _relative(deviation, scale), _relative(tolerances, scale)
     leaf = int(np.where(moved[step], relative[step], -1).argmax())
     if not beyond.any():
-        share = float((relative / np.maximum(allowed, np.finfo(float).tiny)).max())
+        known = np.isfinite(tolerances) & (tolerances > 0)
+        share = float((deviation[known] / tolerances[known]).max(initial=0.0))
         return "pass", (
             f"changed within rounding: from step {step}, leaf {recorded.leaves[leaf]}; at most "
             f"{share:.1%} of what is allowed"

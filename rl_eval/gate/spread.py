@@ -77,8 +77,7 @@ def _in_float64(build: Build, needs: frozenset[str]) -> list[Sketches]:
 
 def with_other_threads(spawn: Spawn, needs: frozenset[str]) -> Sketches:
     """The trajectories of a process with one thread, or with two where this one has one."""
-    here = int(os.environ.get("NPROC") or len(os.sched_getaffinity(0)))  # as XLA counts
-    threads = 1 if here > 1 else 2
+    threads = 1 if _threads() > 1 else 2
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "sketches.npz"
         task = {**dataclasses.asdict(spawn), "needs": sorted(needs), "out": str(out)}
@@ -90,6 +89,13 @@ def with_other_threads(spawn: Spawn, needs: frozenset[str]) -> Sketches:
             raise RuntimeError(f"{spawn.reference} in a process of its own: {lines[-1]}")
         with np.load(out, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
+
+
+def _threads() -> int:
+    """Of this process, as XLA counts."""
+    if "NPROC" in os.environ:
+        return int(os.environ["NPROC"])
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _child(task: Mapping[str, Any]) -> None:

@@ -80,3 +80,10 @@ def test_one_element_of_a_large_leaf_shows():
     moved = sketch([leaf.at[3, 5].set(1.0)]) - sketch([leaf])
     assert moved.shape == (SKETCH,)
     np.testing.assert_allclose(np.abs(moved), 1 / np.sqrt(leaf.size))
+
+
+def test_where_the_trusted_one_may_overflow_all_is_allowed():
+    known = golden(changed(3, 0, by=np.inf))
+    assert judge(known, changed(3, 0, by=np.inf))[0] == "pass"
+    assert judge(known, changed(3, 0, by=100))[0] == "pass"
+    assert judge(known, changed(2, 0, by=100))[0] == "regression"
