@@ -8,13 +8,14 @@ from typing import Any
 from rl_eval.report.compare_estimates import Aggregates, Final
 from rl_eval.report.compare_figures import AGGREGATE_TITLES
 from rl_eval.report.compare_scores import Comparison, Key, normalised
-from rl_eval.report.runs import OBJECTIVES, STATUSES
+from rl_eval.report.runs import OBJECTIVES
 from rl_eval.report.summary import line
 from rl_eval.report.table import Row
 from rl_eval.report.ticks import number
 from rl_eval.stats.bootstrap import Interval
 
 NONE = "-"
+OUTCOMES = ("completed", "diverged", "failed", "running", "missing")  # nothing is pruned
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
@@ -42,7 +43,8 @@ def aggregate_table(
         seeds = found.seeds.get(name, [])
         values = found.values.get(name, {})
         cells = [ranged(values.get(kind), len(seeds)) for kind in AGGREGATE_TITLES]
-        chance = "baseline" if name == baseline else ranged(above.get(name), len(seeds))
+        runs = len(comparison.scored_seeds(name, comparison.envs))
+        chance = "baseline" if name == baseline else ranged(above.get(name), runs)
         rows.append([name, str(len(seeds) * len(found.envs)), *cells, chance])
     return table(head, rows)
 
@@ -64,14 +66,14 @@ def final_table(comparison: Comparison, found: Mapping[Key, Final]) -> str:
 
 def outcome_table(comparison: Comparison) -> str:
     """What became of every run, those of tuning beside."""
-    head = ["environment", "optimizer", "runs", *STATUSES]
+    head = ["environment", "optimizer", "runs", *OUTCOMES]
     if comparison.tuning:
         head += ["diverged in tuning", "failed in tuning"]
     rows = []
     for env in comparison.envs:
         for name in comparison.optimizers:
             row = comparison.row(env, name)
-            cells = [env, name, str(len(row.seeds)), *(str(row.count(s)) for s in STATUSES)]
+            cells = [env, name, str(len(row.seeds)), *(str(row.count(s)) for s in OUTCOMES)]
             if comparison.tuning:
                 tried = tuning_rows(comparison, env, name)
                 runs = sum(len(trial.seeds) for trial in tried)

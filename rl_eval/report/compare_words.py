@@ -72,9 +72,11 @@ def _few_seeds(comparison: Comparison, found: Aggregates) -> list[str]:
 
 def _left_out(comparison: Comparison, found: Aggregates) -> list[str]:
     words = []
-    if odd := [env for env in comparison.envs if env not in found.envs]:
-        words.append(f"Not in the aggregates, for want of published references: {', '.join(odd)}.")
-    if odd := [name for name in comparison.optimizers if name not in found.seeds]:
+    if lacking := [env for env in comparison.envs if env not in found.envs]:
+        where = ", ".join(lacking)
+        words.append(f"Not in the aggregates, for want of published references: {where}.")
+    odd = [name for name in comparison.optimizers if found.envs and name not in found.seeds]
+    if odd:
         words.append(
             "Not in the aggregates, for want of a seed with a score in every environment: "
             f"{', '.join(odd)}."
