@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_eval.report.columns import scored
 from rl_eval.report.figures import images, save, styled
-from rl_eval.report.overview import worth
+from rl_eval.report.overview import ALL, worth
 from rl_eval.report.page import Section
 from rl_eval.report.parcoords import build
 from rl_eval.report.summary import line
@@ -81,7 +81,7 @@ def _draw(env: str, found: dict[str, dict[str, Row]], what: str) -> Any:
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(frameon=False, fontsize=7, title=what, title_fontsize=7)
-    panels[0].set_ylabel("return of an evaluation" + (", normalised" if "norm" in what else ""))
+    panels[0].set_ylabel("return, normalised" if env == ALL else "return")
     return figure
 
 

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from report.landscape import write
 
+from rl_eval.report import importances, sweep_page
 from rl_eval.report.table import read_table
 
 ENVS = ("probe/landscape", "probe/landscape-shifted")
@@ -38,3 +39,9 @@ def browser():
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def report(table):
+    """The page of the shared sweep, whose trials are too few for importances."""
+    return sweep_page.document(table, importances.of_table(table))

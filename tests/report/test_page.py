@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import random
 import re
 
 import pytest
+from report.conftest import ENVS
 from report.landscape import write
 
+from rl_eval.report import overview, sweep_page
 from rl_eval.report.page import Section, embedded, page
 from rl_eval.report.parcoords_page import render
 from rl_eval.report.runs import Curve
@@ -36,14 +39,15 @@ def open_page(browser, document):
     said = []
     contexts = []
 
-    def opened(width=1280, height=1400):
+    def opened(width=1280, height=1400, page=document):
         size = {"width": width, "height": height}
         contexts.append(browser.new_context(viewport=size, offline=True))
         tab = contexts[-1].new_page()
+        tab.set_default_timeout(120_000)  # a busy machine is slow, not wrong
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         tab.on("request", lambda r: r.url.startswith("file:") or said.append(r.url))
-        tab.goto(document.as_uri())
+        tab.goto(page.as_uri())
         return tab
 
     yield opened
@@ -203,12 +207,77 @@ def test_data_cannot_leave_its_element():
 
 
 def test_five_hundred_trials_of_three_seeds_stay_below_eight_megabytes(tmp_path):
-    write(tmp_path / "sweep", trials=4, seeds=(0, 1, 2))
-    table = read_table(tmp_path / "sweep")
-    run = table.rows[0].seeds[0]
+    write(tmp_path, ENVS, ("adamw",), trials=4, seeds=(0, 1, 2))
+    table = read_table(tmp_path)
     steps = tuple(range(5_000, 1_005_000, 5_000))
     long = Curve(steps, tuple(123.456789 + 1e-4 * step for step in steps))
-    seeds = tuple(dataclasses.replace(run, seed=i, curve=long) for i in range(3))
-    rows = [dataclasses.replace(table.rows[i % 4], id=f"{i:08x}", seeds=seeds) for i in range(500)]
+    rng = random.Random(0)
+    rows = []
+    for env in ENVS:
+        for i in range(250):
+            row = table.rows[i % 4]
+            seeds = [dataclasses.replace(s, curve=long, objective=rng.random()) for s in row.seeds]
+            rate = {"optimizer.learning_rate": 10 ** rng.uniform(-5, -1)}
+            values = {**row.values, **rate}
+            new = {"id": f"{env}{i:04x}", "env": env, "values": values, "seeds": tuple(seeds)}
+            rows.append(dataclasses.replace(row, **new))
     large = dataclasses.replace(table, rows=tuple(rows))
-    assert render(large, tmp_path)[0].stat().st_size < 8_000_000
+    none = dict.fromkeys((env, "adamw") for env in overview.extended(large).envs)
+    assert len(sweep_page.document(large, none).encode()) < 8_000_000
+
+
+# ---- the whole page -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def whole(report, tmp_path_factory):
+    """Every view of the shared sweep in one file."""
+    path = tmp_path_factory.mktemp("whole") / "report.html"
+    path.write_text(report)
+    return path
+
+
+def charts(tab):
+    """Number of cells and of trials of each optimizer's heat map."""
+    counted = "f => [f.querySelectorAll('.pairs-cell').length, f.querySelectorAll('circle').length]"
+    return tab.eval_on_selector_all("#pairs figure", f"figures => figures.map({counted})")
+
+
+def test_any_two_hyperparameters_are_shown_with_every_trial(open_page, whole, rows):
+    tab = open_page(page=whole)
+    tab.select_option("[data-pairs=x]", label="gamma")
+    tab.select_option("[data-pairs=y]", label="num_minibatches")
+    own = [r for r in rows if (r["env"], r["optimizer"]) == (rows[0]["env"], "celo2")]
+    cells = {}
+    for row in own:
+        key = row["hparams.gamma"], row["ppo.num_minibatches"]
+        cells.setdefault(key, []).append(float(row["objective"]))
+    assert charts(tab)[0] == [len(cells), len(own)]
+    scores = cells["0.95", "2"]
+    tab.locator("#pairs figure").first.locator('[data-cell="1,1"]').dispatch_event("pointerover")
+    said = tab.locator(".pairs-said").first.inner_text()
+    mean, count = re.fullmatch(r"mean ([\d.e-]+) of (\d+) trials, .*", said).groups()
+    assert int(count) == len(scores)
+    assert float(mean) == pytest.approx(sum(scores) / len(scores), rel=1e-3)
+    tab.select_option("[data-pairs=x]", label="mult_1d")  # which adamw does not have
+    assert tab.locator("#pairs figure").nth(1).inner_text().endswith("has no mult_1d")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_whole_page_fits_the_screen_and_has_all_environments_at_once(open_page, whole, width):
+    tab = open_page(width, page=whole)
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    for choice in ("[data-pc=env]", "[data-pairs=env]"):
+        tab.select_option(choice, label="all environments")
+    assert len(shown(tab)) == 32
+    last = tab.locator('[data-axis="objective"] .pc-name').text_content()
+    assert last.startswith("final return, normalised")  # its help follows
+    assert [count for _, count in charts(tab)] == [16, 16]
+
+
+def test_the_best_trial_is_described_before_any_line_is_pointed_at(open_page, rows):
+    tab = open_page()
+    env = [row for row in rows if row["env"] == rows[0]["env"]]
+    best = max(env, key=lambda row: (float(row["objective"]), row["trial"]))
+    head = tab.locator("[data-pc=details] h3").inner_text()
+    assert head == f"best of these: {best['optimizer']}, trial {best['trial']}"

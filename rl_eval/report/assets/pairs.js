@@ -92,9 +92,11 @@
       const range = `${number(Math.min(...scores))} to ${number(Math.max(...scores))}`;
       say(cell, `mean ${number(mean)} of ${scores.length} trials, ${range}`);
     }
+    const r = panel.trials.length > 100 ? 2.5 : 4;
     for (const trial of panel.trials) {
       const [cx, cy] = [across.place(trial), up.place(trial)];
-      const dot = make("circle", { class: "pairs-trial", cx, cy, r: 4, fill: colour(trial.score) }, svg);
+      const look = { class: "pairs-trial", cx, cy, r, fill: colour(trial.score) };
+      const dot = make("circle", look, svg);
       say(dot, `trial ${trial.id}: ${number(trial.score)}`);
     }
     drawTicks(svg, across, up);
