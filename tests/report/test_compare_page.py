@@ -15,7 +15,7 @@ from rl_eval.envs.scores import random_score
 from rl_eval.records import RecordError
 from rl_eval.report.compare_curves import bands
 from rl_eval.report.compare_estimates import aggregates
-from rl_eval.report.compare_page import render
+from rl_eval.report.compare_page import drawings, estimate, render, sections
 from rl_eval.report.compare_scores import read_comparison
 from rl_eval.report.compare_tables import cost_ratio
 from rl_eval.report.compare_words import cautions
@@ -66,9 +66,9 @@ def array(rows, optimizer, column="normalised"):
 def test_aggregates_on_the_page_are_rliables_of_the_runs_in_the_csv(folder, rows, optimizer):
     scores = array(rows, optimizer)
     assert scores.shape == (5, 2)
-    for kind, (estimate, low, high) in data(folder, "aggregate")["aggregates"][optimizer].items():
-        assert estimate == pytest.approx(RLIABLE[kind](scores), rel=1e-12)
-        assert low < estimate < high
+    for kind, (value, low, high) in data(folder, "aggregate")["aggregates"][optimizer].items():
+        assert value == pytest.approx(RLIABLE[kind](scores), rel=1e-12)
+        assert low < value < high
 
 
 @pytest.mark.parametrize("optimizer", ["celo2", "sgd"])
@@ -144,24 +144,22 @@ def test_the_page_opens_without_a_network_and_fits_the_screen(browser, folder, w
 
 
 def test_a_failed_run_leaves_the_aggregates_with_its_seed_and_the_page_says_so(tmp_path):
-    text = page_of(tmp_path, failed=[("CartPole-v1", "sgd", 1)])
-    found = data(tmp_path / "page", "aggregate")
-    assert found["seeds"] == {
-        "adamw": [0, 1, 2, 3, 4],
-        "celo2": [0, 1, 2, 3, 4],
-        "sgd": [0, 2, 3, 4],
-    }
-    assert "1 of 30 runs failed" in text
-    assert "Aggregates of sgd leave out its seeds 1" in text
+    comparison = read_comparison(write(tmp_path, failed=[("CartPole-v1", "sgd", 1)]))
+    found = aggregates(comparison)
+    assert found.seeds["sgd"] == [0, 2, 3, 4]
+    assert found.seeds["celo2"] == found.seeds["adamw"] == [0, 1, 2, 3, 4]
+    said = " ".join(cautions(comparison, found))
+    assert "1 of 30 runs failed" in said
+    assert "Aggregates of sgd leave out its seeds 1" in said
 
 
-def test_an_optimizer_without_any_score_has_no_estimate_and_the_page_is_written(tmp_path):
+def test_an_optimizer_without_any_score_has_no_estimate_but_a_page(tmp_path):
     lost = [("CartPole-v1", "adamw", seed) for seed in range(5)]
-    render(read_comparison(write(tmp_path / "compare", failed=lost)), tmp_path / "page")
-    found = data(tmp_path / "page", "aggregate")
-    assert set(found["aggregates"]) == {"celo2", "sgd"}
-    assert found["probability_of_improvement"] == {}
-    text = (tmp_path / "page" / "report.html").read_text()
+    comparison = read_comparison(write(tmp_path, failed=lost))
+    found = estimate(comparison)
+    assert set(found.aggregates.values) == {"celo2", "sgd"}
+    assert found.above == {}
+    text = "".join(s.body for s in sections(comparison, found, drawings(comparison, found)))
     assert "for want of a seed with a score in every environment: adamw" in text
 
 
