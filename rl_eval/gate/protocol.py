@@ -84,7 +84,7 @@ def scale(env_id: str) -> tuple[float, float]:
 def first_difference(ours: RunConfig, theirs: RunConfig) -> str | None:
     """The first key in which two configurations differ, optimizer and seeds apart."""
     left, right = (_flat(to_dict(config)) for config in (ours, theirs))
-    for key in sorted(left.keys() | right.keys()):
+    for key in {**left, **right}:
         if left.get(key) != right.get(key):
             return f"{key} is {right.get(key)} in the baseline and {left.get(key)} here"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_eval.cli.configure import resolve
+from rl_eval.cli.gate_units import plan
 from rl_eval.gate import protocol
 from rl_eval.gate.baseline import FORMAT, KIND, Baseline, Release, Run, Scores, Unit
 
@@ -31,11 +31,12 @@ def runs_of(scores, diverged=()):
 
 
 def scores_of(columns=((0.5, 0.6, 0.7), (0.8, 0.9, 0.8))):
-    units = []
-    for env, column in zip(ENVS, columns, strict=True):
-        config, _ = resolve(env=env, optimizer="adamw", flags={})
-        units.append(Unit(env, config, {}, protocol.scale(env), runs_of(column)))
-    return Scores(",".join(ENVS), tuple(range(len(columns[0]))), tuple(units))
+    suite = ",".join(ENVS)
+    units = [
+        Unit(unit.name, unit.config, {}, protocol.scale(unit.name), runs_of(column))
+        for unit, column in zip(plan("adamw", protocol.benchmark(suite), ()), columns, strict=True)
+    ]
+    return Scores(suite, tuple(range(len(columns[0]))), tuple(units))
 
 
 def baseline_of():
