@@ -17,7 +17,7 @@ from rl_eval.gate.behaviour import behaviour, state_tree
 from rl_eval.gate.finding import Finding, Verdict
 from rl_eval.gate.golden import Trajectory, judge, learn
 from rl_eval.gate.problems import courses
-from rl_eval.gate.spread import Spawn, variants
+from rl_eval.gate.spread import Spawn, one_line, variants
 from rl_eval.gate.trajectory import Build, Runner, cpu, leaf_names, leaf_sizes
 from rl_eval.strict import STRICT
 
@@ -148,8 +148,7 @@ def _guarded(names: list[str], look: Callable[[], list[Finding]]) -> list[Findin
     try:
         return look()
     except Exception as error:
-        text = f"raises {type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
-        return [_finding(name, "regression", text) for name in names]
+        return [_finding(name, "regression", f"raises {one_line(error)}") for name in names]
 
 
 def _along(runner: Runner, recorded: Numerics) -> list[Finding]:

@@ -56,12 +56,17 @@ def variants(
     try:
         found["float64"] = _in_float64(build, needs)
     except Exception as error:
-        left_out["float64"] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        left_out["float64"] = one_line(error)
     if spawn is None:
         left_out["threads"] = "the optimizer is not known by a name"
     else:
         found["threads"] = [with_other_threads(spawn, needs)]
     return {name: runs for name, runs in found.items() if runs}, left_out
+
+
+def one_line(error: Exception) -> str:
+    """What was raised, and how its message begins."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:200]}"
 
 
 def _in_float64(build: Build, needs: frozenset[str]) -> list[Sketches]:
