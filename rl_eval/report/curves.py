@@ -68,9 +68,9 @@ def _figures(table: Table) -> Iterator[tuple[str, Any]]:
 
 def _draw(env: str, found: dict[str, dict[str, Row]], what: str) -> Any:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    figure = Figure(figsize=(0.4 + 3.2 * len(found), 2.8), layout="constrained")
+    figure = Figure(figsize=(0.4 + 2.8 * len(found), 2.8), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     for panel, (optimizer, rows) in zip(panels, found.items(), strict=True):
         panel.set_visible(bool(rows))
@@ -78,6 +78,7 @@ def _draw(env: str, found: dict[str, dict[str, Row]], what: str) -> Any:
             _curves(panel, row, LOOKS[place], f"{place}: {number(row.objective)}")
         panel.set_title(f"{env}, {optimizer}", loc="left", fontsize=9, fontweight="bold")
         panel.set_xlabel("agent steps")
+        panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(frameon=False, fontsize=7, title=what, title_fontsize=7)
@@ -102,11 +103,11 @@ def _curves(panel: Any, row: Row, look: dict[str, Any], label: str) -> None:
 def _settings(table: Table) -> str:
     """A table of the hyperparameters of all that is drawn."""
     names = [axis.name for axis in table.axes]
-    lines = [line(("env", "optimizer", "", "score", "trial", *names), "th")]
+    lines = [line(("env", "optimizer", "", "score", *names, "trial"), "th")]
     for env in table.envs:
         for optimizer in table.optimizers:
             for place, row in chosen(table, env, optimizer).items():
                 values = [row.values.get(axis.key, "-") for axis in table.axes]
-                cells = (env, optimizer, place, number(row.objective), row.id)
-                lines.append(line((*cells, *map(number, values))))
+                cells = (env, optimizer, place, number(row.objective), *map(number, values))
+                lines.append(line((*cells, row.id)))
     return f'<div class="scroll"><table class="summary">{"".join(lines)}</table></div>'

@@ -19,7 +19,7 @@ from rl_eval.report.table import Table
 from rl_eval.stats.landscape import marginal
 
 ACROSS = 3  # panels side by side
-LETTER = 0.026  # of the width of a panel
+LETTER = 0.03  # of the width of a panel
 IN_A_BIN = 8  # trials, more or less, that a median is of
 NOTE = (
     "A point is the mean of a trial, a bar the range of its seeds. Lines: median over runs at each "

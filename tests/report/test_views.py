@@ -140,7 +140,10 @@ def test_the_best_the_median_and_the_worst_trial_are_drawn_with_every_seed():
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["best: 10", "median: 5", "worst: 1"]
     assert len(figure.axes[0].lines) == 3 * (2 + 1)
-    assert "<td>best</td><td>10</td><td>c</td>" in curves.section(table(*rows)).body
+    assert (
+        "<td>best</td><td>10</td><td>0.001</td><td>0.0001</td><td>0.9</td><td>c</td>"
+        in curves.section(table(*rows)).body
+    )
 
 
 def test_a_diverged_curve_ends_at_a_cross():
