@@ -67,7 +67,9 @@ def streams() -> Course:
     names = (*(f"stream of {magnitude:.0e}" for magnitude in MAGNITUDES), SPARSE, TAILED)
     steps = range(NUM_STEPS)
     grads = [stack([_stream(name, i, t) for i, name in enumerate(names)]) for t in steps]
-    values = np.array([[4.0 / (1 + 0.2 * t) + i for i in range(len(names))] for t in steps])
+    values = np.array(
+        [[4 - 0.125 * t + 0.5 * (7 * t % 5) + i for i in range(len(names))] for t in steps]
+    )
     params = stack([random_tree(SHAPES, f"params {name}") for name in names])
     given = values.astype(np.float32), stack(grads)
     return Course(names, params, given, lambda params, told: (*told, {}), moves=False)
