@@ -28,7 +28,12 @@ NOTE = (
     "hyperparameters that must be tuned per environment, the others staying at the best setting "
     "across environments, to reach 95 % of the first. As published: the same seeds choose and "
     "score, which flatters the best. Held out: one half of the seeds chooses, the other scores; "
-    "the interval is of this and holds the choice."
+    "the interval is of this and holds the choice. Where noise is large, held-out values may be "
+    "negative."
+)
+TOO_FEW = (
+    "{name}: the interval of its sensitivity holds 0, so {seeds} seeds are too few to say whether "
+    "it needs tuning for each environment."
 )
 NO_GRID = (
     "Not all combinations of settings were run: continuous hyperparameters are cut into three "
@@ -71,8 +76,10 @@ def section(table: Table) -> Section:
     for name, result in found.items():
         if isinstance(result, str):
             words.append(f"{name}: not computable. {result[:1].upper()}{result[1:]}.")
-        else:
-            lines += _lines(name, result)
+            continue
+        lines += _lines(name, result)
+        if result.low.sensitivity <= 0:
+            words.append(TOO_FEW.format(name=name, seeds=len(table.sweep.seeds)))
     head = line(("optimizer", "", "as published", "held out", "95 % interval"), "th")
     body = ""
     if lines:

@@ -173,6 +173,15 @@ def test_sensitivity_matches_settings_over_environments_by_their_values():
     assert found.held_out == found.low == found.high == pytest.approx(found.published)
 
 
+def test_a_sensitivity_that_noise_could_be_is_said_to_be_of_too_few_seeds():
+    noisy = (
+        *on_both("a", [90.0, 10.0], [20.0, 80.0], rate=1e-3),
+        *on_both("b", [10.0, 80.0], [90.0, 0.0], rate=1e-2),
+    )
+    assert "2 seeds are too few to say" in sensitivity.section(table(*noisy)).body
+    assert "too few to say" not in sensitivity.section(table(*TWO)).body
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
