@@ -21,12 +21,14 @@ from rl_eval.records import (
     METRICS,
     SCHEMA,
     RecordError,
+    RunDirectory,
     read_lines,
     read_object,
     write_json,
 )
 from rl_eval.report.sweep_record import Pruning, read_sweep
 from rl_eval.stop import Terminated
+from sweeps.work import Ending
 
 FILE = "rungs.json"
 ASHA = Pruning("asha", 3, (1 / 9, 1 / 3))
@@ -39,6 +41,11 @@ class Pruned(Terminated):
         super().__init__(rung, value, rank, of)
         self.facts = {"rung": rung, "rung_return": value}
         self.reason = f"rank {rank} of {of} at {rung:,} env steps"
+
+    def record(self, directory: Path, seed: int) -> tuple[Ending, str, None]:
+        """Say so in the record of the run; how it ended, why, and that it has no score."""
+        RunDirectory(directory).set_status("pruned", self.reason, seed=seed, **self.facts)
+        return "pruned", self.reason, None
 
 
 class Judge:

@@ -64,32 +64,27 @@ def cluster(
     """
 
     def execute(items: Sequence[Item]) -> Generator[Event, None, None]:
-        environment = {"env_vars": _environment(cpus, gpus)}
         logs.mkdir(parents=True, exist_ok=True)
         mark = logs.absolute() / f"shared-{uuid.uuid4().hex}"
         mark.touch()
+        options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": retries}
+        options["runtime_env"] = {"env_vars": _environment(cpus, gpus)}
+        orders = [
+            Order(
+                index=index,
+                task=task,
+                config=to_dict(item.config),
+                directory=str(item.directory.absolute()),
+                mark=str(mark),
+                patience_s=patience_s,
+                must_share=must_share,
+            )
+            for index, item in enumerate(items)
+        ]
         try:
             with _connected(address) as ray:
                 notify(_room(ray, address, cpus, gpus))
-                share = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": retries}
-                submit = ray.remote(_task).options(**share, runtime_env=environment)
-                # On the head: where that dies, all ends.
-                at_head = {"resources": {"node:__internal_head__": 0.001}, "max_restarts": -1}
-                board = ray.remote(_Board).options(num_cpus=0, **at_head).remote()
-                orders = [
-                    Order(
-                        index,
-                        task,
-                        to_dict(item.config),
-                        str(item.directory.absolute()),
-                        str(mark),
-                        patience_s,
-                        must_share,
-                    )
-                    for index, item in enumerate(items)
-                ]
-                pending = {submit.remote(o, board): o.index for o in orders}
-                yield from _Driver(ray, items, pending, board, retries).work()
+                yield from _Driver(ray, items, orders, options).work()
         finally:
             mark.unlink(missing_ok=True)
 
@@ -100,10 +95,14 @@ class _Driver:
     """The tasks of one execution. A task's worker is the lowest number that is free."""
 
     def __init__(
-        self, ray: Any, items: Sequence[Item], pending: dict[Any, int], board: Any, retries: int
+        self, ray: Any, items: Sequence[Item], orders: Sequence[Order], options: dict[str, Any]
     ) -> None:
-        self._ray, self._items, self._pending, self._board = ray, items, pending, board
-        self._tries = retries + 1
+        self._ray, self._items, self._tries = ray, items, options["max_retries"] + 1
+        # On the head: where that dies, all ends.
+        at_head = {"resources": {"node:__internal_head__": 0.001}, "max_restarts": -1}
+        self._board = ray.remote(_Board).options(num_cpus=0, **at_head).remote()
+        submit = ray.remote(_task).options(**options)
+        self._pending: dict[Any, int] = {submit.remote(o, self._board): o.index for o in orders}
         self._begun: dict[int, str] = {}
         self._workers: dict[int, int] = {}
 
@@ -161,11 +160,12 @@ class _Driver:
     def _stop(self) -> None:
         """Ask what still runs to save and leave, as Ctrl-C does; then end it."""
         left = list(self._pending)
-        for force in (False, True):
-            for ref in left:
-                self._ray.cancel(ref, force=force)
-            if left and not force:
-                _, left = self._ray.wait(left, num_returns=len(left), timeout=STOP_S)
+        with contextlib.suppress(self._ray.exceptions.RayError, ConnectionError):  # it may be gone
+            for force in (False, True):
+                for ref in left:
+                    self._ray.cancel(ref, force=force)
+                if left and not force:
+                    _, left = self._ray.wait(left, num_returns=len(left), timeout=STOP_S)
 
 
 class _Board:

@@ -34,8 +34,7 @@ def evaluate(
             if judge and not diverged:
                 judge.look(row.env_steps)
     except Pruned as stopped:
-        run.set_status("pruned", stopped.reason, **stopped.facts)
-        return "pruned", stopped.reason, None
+        return stopped.record(directory, config.seeds[0])
     if judge and diverged:
         judge.diverged(score)
     status: Literal["completed", "diverged"] = "diverged" if diverged else "completed"

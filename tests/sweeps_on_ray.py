@@ -75,7 +75,7 @@ def broken(sweep: Path, address: str):
     trials = planned(sweep, 4)
     for how, trial in zip(("hang", "always", "error"), trials[:3], strict=True):
         (sweep / how).write_text(trial.id)
-    executor = cluster(TASK, address, sweep / "workers", patience_s=2.0, retries=1)
+    executor = cluster(TASK, address, sweep / "workers", patience_s=6.0, retries=1)
     return [plain(event) for event in execute(items(trials, SEEDS, sweep), executor)]
 
 

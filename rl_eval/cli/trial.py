@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ from rl_eval.envs.landscape import LANDSCAPES
 from rl_eval.lock import STALE_SECONDS, holder
 from rl_eval.loop import Progress
 from rl_eval.ppo.learner import Optimizer
-from rl_eval.records import RunDirectory
 from rl_eval.runner import Built, Options, build, resume, train
 from rl_eval.settings import read
 from sweeps import landscape
-from sweeps.asha import Pruned, judge_of
+from sweeps.asha import Judge, Pruned, judge_of
 from sweeps.trials import static_signature
 from sweeps.work import Ending, Run, Tell
 
@@ -59,23 +58,15 @@ def make(cost: bool = False) -> Run:
             return landscape.evaluate(config, directory, facts)
 
         judge = judge_of(directory, config)
-
-        def show(progress: Progress) -> None:
-            tell(progress.env_steps / progress.total_env_steps, progress.episode_return)
-            if judge:
-                judge.look(progress.env_steps)
-
         static, numbers = spec.split(config.optimizer.hyperparameters)
-        optimizer, options = handle(spec, static), Options(cost=cost, show=show)
+        optimizer, options = handle(spec, static), Options(cost=cost, show=_shown(tell, judge))
         try:
             if begun:
                 (result,) = resume(config, optimizer, numbers, directory, options, remembered)
             else:
                 (result,) = train(config, optimizer, numbers, directory, facts, options, remembered)
         except Pruned as stopped:
-            seed = config.seeds[0]
-            RunDirectory(directory).set_status("pruned", stopped.reason, seed=seed, **stopped.facts)
-            return "pruned", stopped.reason, None
+            return stopped.record(directory, config.seeds[0])
         score = result.final_return if result.eval_return is None else result.eval_return
         if result.status == "diverged":
             if judge:
@@ -84,6 +75,15 @@ def make(cost: bool = False) -> Run:
         return "completed", None, score
 
     return run
+
+
+def _shown(tell: Tell, judge: Judge | None) -> Callable[[Progress], None]:
+    def show(progress: Progress) -> None:
+        tell(progress.env_steps / progress.total_env_steps, progress.episode_return)
+        if judge:
+            judge.look(progress.env_steps)
+
+    return show
 
 
 def _wait_for(directory: Path) -> None:
