@@ -19,6 +19,8 @@ def report(out: Path, console: Console) -> tuple[int, dict[str, Any]]:
     comparison = read_comparison(out)
     summary = {"compare_dir": str(out), **summarised(comparison)}
     console.print(_table(comparison, out))
+    for problem in comparison.problems:
+        console.print(f"left out: {problem}", highlight=False, soft_wrap=True, markup=False)
     try:
         from rl_eval.report import compare_page
 
