@@ -32,7 +32,7 @@ _MINATAR_4 = "Asterix Breakout Freeway SpaceInvaders"
 
 # What two cores do in minutes, with the env steps of each run: by then AdamW's score lies well
 # above random play, and one seed's close to another's, so that few seeds show a loss. CartPole is
-# left out: AdamW's default there ends anywhere between 0.3 and 1 of the reference.
+# left out: with AdamW's default there, it ends anywhere between 0.3 and 1 of the reference.
 _QUICK = MappingProxyType(
     {"Acrobot-v1": 102_400, "Breakout-MinAtar": 524_288, "SpaceInvaders-MinAtar": 409_600}
 )

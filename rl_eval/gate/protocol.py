@@ -15,8 +15,8 @@ from rl_eval.envs.suites import budget, suite
 
 PROBE_STEPS = 25_600  # 1600 gradient steps by default
 CONTROL_STEPS = 102_400
-# AdamW's scores on CartPole, six seeds: 0.82 +- 0.07 like this, 0.60 +- 0.16 with PPO's defaults.
-STEADY = ("ppo.num_envs=16", "ppo.num_steps=64", "ppo.update_epochs=10")
+# AdamW's mean score on CartPole, six seeds: 0.76 like this, 0.60 with PPO's defaults.
+FASTER = ("ppo.num_envs=16", "ppo.num_steps=64", "ppo.update_epochs=10")
 PROBE_SEEDS = 6
 PROBE_MARGIN = 0.2  # of control tasks: wide, since whether it learns is the question here
 RESUMED = "CartPole-v1"  # whose first seed is stopped half way and gone on with once more
@@ -41,7 +41,7 @@ class Task(NamedTuple):
 
 def probes() -> tuple[Task, ...]:
     """The second tier, cheapest first."""
-    control = Task("CartPole-v1", CONTROL_STEPS, STEADY), Task("Acrobot-v1", CONTROL_STEPS)
+    control = Task("CartPole-v1", CONTROL_STEPS, FASTER), Task("Acrobot-v1", CONTROL_STEPS)
     return (*(Task(env, PROBE_STEPS) for env in PROBES), *control)
 
 

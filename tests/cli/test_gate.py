@@ -28,8 +28,8 @@ def same(num_steps, learning_rate=2.5e-4, eps=1e-5, weight_decay=0.0):
     schedule = optax.linear_schedule(learning_rate, 0.0, num_steps)
     return optax.adamw(schedule, eps=eps, weight_decay=weight_decay)
 
-def other():
-    return optax.sgd(0.1)
+def other(num_steps):
+    return same(num_steps, eps=1e-7)
 
 def breaks(num_steps):
     if num_steps > 1000:

@@ -35,7 +35,8 @@ def test_the_workflow_lets_the_optimizer_pass_and_stops_a_fault(tmp_path, monkey
     assert "--suite" in release
     code, said = commands.run(*every_change[1:])
     assert code == 0, said
-    assert "state.count / num_steps" in (source := Path("candidate.py").read_text())
+    source = Path("candidate.py").read_text()
+    assert "state.count / num_steps" in source
     Path("candidate.py").write_text(source.replace("state.count / num", "count / num"))
     code, said = commands.run(*every_change[1:])
     assert code == 1, said

@@ -30,14 +30,14 @@ def _built(num_seeds, wrap):
     optimizer = handle(spec, static)
     if wrap is not None:
         optimizer = optimizer._replace(make=lambda n, v, make=optimizer.make: wrap(make(n, v)))
-    return config, runner.build(config, optimizer), numbers
+    return config, optimizer, runner.build(config, optimizer), numbers
 
 
 def train(seeds, learning_rate, wrap=None):
     """One run a seed. `wrap`: what is done to AdamW; compiled once for each number of seeds."""
-    config, built, numbers = _built(len(seeds), wrap)
+    config, optimizer, built, numbers = _built(len(seeds), wrap)
     config = dataclasses.replace(config, seeds=tuple(seeds))
-    like = runner.build(config, None, like=built)
+    like = runner.build(config, optimizer, like=built)
     state = runner.start(config, like, {**numbers, "learning_rate": learning_rate})
     state, _ = like.population.run(state, config.num_iterations)
     games = like.evaluator(state.learner.params, config.num_iterations, seeds=config.seeds)
