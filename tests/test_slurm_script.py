@@ -27,7 +27,7 @@ exec "$@"
 """,
     "hostname": 'echo "10.0.0.1 fe80::1"',
     "ray": """
-if [ "$1" = status ]; then test -e "$TOLD"; exit; fi
+if [ "$1" = status ]; then test -s "$TOLD"; exit; fi
 trap 'echo "ray on $NODE: stopped" >> "$TOLD"; exit 0' TERM
 echo "ray on $NODE: $*" >> "$TOLD"
 while :; do sleep 0.05; done
