@@ -78,7 +78,7 @@ def _draw(env: str, found: dict[str, dict[str, Row]], what: str) -> Any:
             _curves(panel, row, LOOKS[place], f"{place}: {number(row.objective)}")
         panel.set_title(f"{env}, {optimizer}", loc="left", fontsize=9, fontweight="bold")
         panel.set_xlabel("agent steps")
-        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(frameon=False, fontsize=7, title=what, title_fontsize=7)

@@ -19,7 +19,7 @@ from rl_eval.report.runs import OBJECTIVES, STATUSES, Curve, SeedRun
 from rl_eval.report.table import Row, Table
 
 ALL = "all environments"
-UNIT = "normalised: 0 is random play, 1 the reference"
+UNIT = "0 random play, 1 reference"
 
 
 def extended(table: Table) -> Table:

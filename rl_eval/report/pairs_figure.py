@@ -93,7 +93,7 @@ def _label(panel: Any, across: Column, up: Column, *, bottom: bool, left: bool) 
 
 
 def _ticks(column: Column) -> tuple[list[float], list[str]]:
-    """At most five, so that they have room."""
-    every = -(-len(column.axis.ticks) // 5)
+    """At most six, so that they have room."""
+    every = -(-len(column.axis.ticks) // 6)
     kept = column.axis.ticks[::every]
     return [height for height, _ in kept], [text for _, text in kept]
