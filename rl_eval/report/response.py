@@ -52,7 +52,7 @@ def responses(table: Table, env: str) -> dict[str, Marginal]:
             row
             for row in table.rows
             if (row.env, row.optimizer) == (env, optimizer)
-            and isinstance(row.values.get(KEY), float)
+            and isinstance(row.values.get(KEY), int | float)  # JSON may say 3 for 3.0
             and row.objective is not None
         ]
         if rows:

@@ -52,6 +52,12 @@ def test_the_response_to_the_learning_rate_is_that_of_the_runs(table, rows):
     assert line.median[0] < 0.2 * line.median.max()
 
 
+def test_a_learning_rate_that_json_gives_as_an_integer_counts(table, rows):
+    first = dataclasses.replace(rows[0], values={**rows[0].values, response.KEY: 1})
+    changed = dataclasses.replace(table, rows=(first, *rows[1:]))
+    assert response.responses(changed, ENV)["adamw"].runs.sum() == 2 * len(rows)
+
+
 def test_the_table_counts_what_there_is_and_how_wide_the_basin_is(rows):
     trials, runs, diverged, failed, missing, best, median, *widths = summary.cells(rows)
     assert (trials, runs, failed, missing) == ("16", "32", "0", "0")
