@@ -1,0 +1,47 @@
+"""The baselines that ship can be used by this version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rl_eval.cli.gate_tiers import tasks_of
+from rl_eval.cli.gate_units import plan_again
+from rl_eval.gate import protocol
+from rl_eval.gate.baseline import load
+
+FILES = sorted((Path(__file__).parents[2] / "baselines").glob("*.json"))
+
+
+def test_some_ship():
+    assert {file.name for file in FILES} >= {"adamw-0.1.json", "celo2-base-0.1.json"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_shipped_baseline_is_of_this_protocol_and_of_runs_that_learned(file):
+    known = load(file)
+    assert file.stem == f"{known.release.optimizer}-0.1"
+    assert known.tiers == ("numerics", "probes", "benchmark")
+    assert known.benchmark.suite == "quick"
+    name = known.release.optimizer
+    for scores, tasks in ((known.probes, protocol.probes()), (known.benchmark, tasks_of("quick"))):
+        planned, lacking = plan_again(name, tasks, (), scores)
+        assert [unit.given for unit in planned] == [unit.given for unit in scores.units]
+        assert not lacking
+        assert not any(run.diverged for unit in scores.units for run in unit.runs)
+    assert known.probes.resumes_exactly
+    assert all(
+        run.score >= protocol.LEARNED
+        for unit in known.probes.units
+        if protocol.is_probe(unit.config.env.id)
+        for run in unit.runs
+    )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_path_of_a_machine_is_in_a_shipped_baseline(file):
+    text = file.read_text()
+    assert "/home/" not in text
+    assert "/tmp/" not in text
+    assert "/work/" not in text
