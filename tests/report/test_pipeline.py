@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rl_eval.cli.main import main
-from rl_eval.report import importances, noise, overview, sensitivity, summary
+from rl_eval.report import importances, noise, overview, pairs_figure, sensitivity, summary
+from rl_eval.report.columns import columns, scored
 from rl_eval.report.parcoords import build
 from rl_eval.report.table import read_table
 
@@ -93,6 +94,18 @@ def test_the_divergent_region_is_counted_and_drawn_below_the_others(table):
     assert low == {
         row.id for row in rows["probe/landscape"] if row.values["optimizer.learning_rate"] == 5e-2
     }
+
+
+def test_the_heat_map_of_a_pair_shows_the_interaction(table):
+    plot = build(table, "probe/landscape")
+    lines = scored(plot, "adamw")
+    by_name = {column.axis.label: column for column in columns(plot, lines)}
+    found = pairs_figure.cells(by_name["gae_lambda"], by_name["gamma"], lines)
+    # Mean ridge of the four learning rates (the fourth diverges), times 1 - 0.75 * the distances
+    # of gamma, 1, 0 and 0.8, and of gae_lambda, 1, 0 and 0.9.
+    ridge = (0.0439369 + 1 + 0.2172420 + 0) / 4
+    shape = [[0.25, 1, 0.325], [1, 1, 1], [0.4, 1, 0.46]]
+    np.testing.assert_allclose(found, 100 * ridge * np.array(shape), rtol=1e-5)
 
 
 def test_the_overview_is_the_mean_of_the_normalised_environments(table):
