@@ -61,7 +61,10 @@ def _terminate(signum: int, frame: object) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged, 130/143 stopped."""
+    """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged, 130/143 stopped.
+
+    The gate: 0 pass, 1 regression, 4 inconclusive.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)
     try:

@@ -4,14 +4,14 @@ import pytest
 
 from rl_eval.envs.registry import env_family
 from rl_eval.envs.scores import human_normalised
-from rl_eval.envs.suites import atari_5_median, suite, suites
+from rl_eval.envs.suites import atari_5_median, budget, suite, suites
 
 
 @pytest.mark.parametrize("name", suites())
 def test_every_environment_of_a_suite_exists_once(name):
     ids = suite(name)
     assert len(set(ids)) == len(ids)
-    assert {env_family(env_id) for env_id in ids} <= {"atari", "minatar"}
+    assert {env_family(env_id) for env_id in ids} <= {"atari", "minatar", "classic"}
     if name[-1].isdigit():
         assert len(ids) == int(name.rpartition("-")[2])
 
@@ -19,6 +19,12 @@ def test_every_environment_of_a_suite_exists_once(name):
 def test_the_small_suites_are_parts_of_the_large_one():
     for name in ("celo2-paper", "atari-3", "atari-5", "atari-26"):
         assert set(suite(name)) < set(suite("atari-57"))
+
+
+def test_only_the_quick_suite_states_its_budget():
+    assert budget("quick", "Acrobot-v1") == 102_400
+    assert all(budget("quick", env_id) for env_id in suite("quick"))
+    assert budget("minatar-4", "Breakout-MinAtar") is None
 
 
 def test_a_list_of_environments_is_a_suite():
