@@ -73,8 +73,8 @@ def _draw(plot: Plot, lines: dict[str, list[PlotLine]], what: str) -> Any:
     panels[0, 0].set_ylim(ends[0] - spare, ends[1] + spare)
     marks = [zip(*p.get_legend_handles_labels(), strict=True) for p in panels.flat]
     labels = {label: mark for each in marks for mark, label in each}
-    place = {"loc": "outside upper right", "ncols": 4}
-    figure.legend(labels.values(), labels.keys(), frameon=False, fontsize=7, **place)
+    place: Any = {"loc": "outside upper right", "ncols": 4}
+    figure.legend([*labels.values()], [*labels], frameon=False, fontsize=7, **place)
     figure.suptitle(plot.env, x=0.01, ha="left", fontsize=9, fontweight="bold")
     return figure
 
