@@ -20,7 +20,7 @@ from rl_eval.settings import SettingsError, parse_assignment
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """`settings`: given by name, over the optimizer's defaults, on every problem."""
+    """A spec, and the release that it is."""
 
     spec: OptimizerSpec
     release: Release
