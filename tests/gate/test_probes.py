@@ -99,7 +99,11 @@ SMALL = ("num_envs=4", "num_steps=16", "hidden_sizes=[8]", "episodes=8")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "verdict"), [(FORGETFUL, "regression"), (KEEPING, "pass")])
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [(FORGETFUL, "regression"), (KEEPING, "pass")],
+    ids=["forgetful", "keeping"],
+)
 def test_momentum_that_is_lost_on_resume_is_caught(source, verdict, tmp_path, monkeypatch):
     name = f"an_optimizer_that_is_a_{verdict}"
     (tmp_path / f"{name}.py").write_text("import jax.experimental\n" + source)
