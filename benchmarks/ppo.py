@@ -47,8 +47,8 @@ def measure(
     config: RunConfig, optimizer: Optimizer, numbers: dict[str, float], args: Benchmark
 ) -> tuple[list[float], float]:
     """Steps per second of each repeat, and compile seconds."""
-    population = build(config, optimizer).population
-    state = start(config, population, numbers)
+    built = build(config, optimizer)
+    population, state = built.population, start(config, built, numbers)
     begun = time.perf_counter()
     state = jax.block_until_ready(population.warm_up(state))
     compile_s = time.perf_counter() - begun
