@@ -127,10 +127,12 @@ def test_training_goes_on_after_ctrl_c_and_kills_and_others_are_refused(commands
 
     command = commands.start(*args, "--out", str(stopped))
     wait_for_line(stopped, command)
+    command.send_signal(signal.SIGSTOP)  # or it might end before the other has looked
     code, said = commands.run("sweep", "--resume", str(stopped))
     assert code == 1
     assert "in use by process" in said
     command.send_signal(signal.SIGINT)
+    command.send_signal(signal.SIGCONT)
     assert command.wait(timeout=60) == 130, command.said
 
     command = commands.start("sweep", "--resume", str(stopped))

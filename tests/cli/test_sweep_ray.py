@@ -23,7 +23,7 @@ def test_ctrl_c_stops_the_tasks_which_save_themselves_and_are_gone_on_with(tmp_p
     commands, out = Commands(tmp_path), tmp_path / "sweep"
     (tmp_path / "space.yaml").write_text(SPACE)
     args = ["--space", tmp_path / "space.yaml", "--env", "CartPole-v1", "--out", out]
-    args += ["--total-timesteps", "2e5", "--workers", "ray", "--cpus", "0.5"]
+    args += ["--total-timesteps", "2e6", "--workers", "ray", "--cpus", "0.5"]
     args += [part for text in SMALL for part in ("--set", text)]
     command = commands.start("sweep", *map(str, args))
     while not any(out.glob("trials/*/*/metrics.jsonl")):
