@@ -7,6 +7,7 @@ with the name, shape and dtype of every array, plain facts, and the sha256 of ev
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -94,7 +95,8 @@ def save(
         part.rename(final)
     except Exception as error:  # orbax wraps the system's errors in several types of its own
         shutil.rmtree(part, ignore_errors=True)
-        reason = " ".join(str(error).split())[:300]
+        text, full = " ".join(str(error).split()), os.strerror(errno.ENOSPC)
+        reason = full if full in text else text[:300]
         raise CheckpointError(f"{final}: could not be written: {reason}") from error
     _drop_old(directory)
 
@@ -142,7 +144,8 @@ def load(directory: Path, iteration: int, config_hash: str) -> Checkpoint:
             for i, (name, shape, dtype) in enumerate(index["leaves"])
         }
     except Exception as error:  # whatever orbax makes of a foreign file
-        reason = " ".join(str(error).split())[:300]
+        text, full = " ".join(str(error).split()), os.strerror(errno.ENOSPC)
+        reason = full if full in text else text[:300]
         raise CheckpointError(f"{path}: cannot be read: {reason}") from error
     return Checkpoint(path, index["iteration"], arrays, index["facts"], index["score"])
 
