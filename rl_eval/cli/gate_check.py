@@ -38,6 +38,8 @@ def check(args: Check, console: Console) -> Result:
         BaselineError: the file cannot be used.
         WorkerError, LockedError: no runs can be made.
     """
+    if not args.baseline.is_file():
+        raise SettingsError(f"{args.baseline}: No such file; `rl-eval gate record` writes one")
     recorded = baseline.load(args.baseline)
     tiers = tiers_of(args.tiers, args.suite)
     _recorded_all(args, recorded, tiers)

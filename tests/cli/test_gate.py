@@ -216,6 +216,13 @@ def test_a_changed_baseline_is_refused(capsys, tmp_path):
     assert "changed after it was recorded" in said
 
 
+def test_a_missing_baseline_is_wrong_usage_and_no_regression(capsys, tmp_path):
+    file = tmp_path / "nowhere.json"
+    code, said = stopped_with(["check", "--baseline", str(file), "--candidate", "adamw"], capsys)
+    assert code == 2
+    assert "nowhere.json: No such file" in said
+
+
 def test_power_is_told_for_baselines_with_the_suite(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     baseline.write(tmp_path / "baselines" / "b.json", baseline_of())
