@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,4 @@ def test_a_shipped_baseline_is_of_this_protocol_and_of_runs_that_learned(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_no_path_of_a_machine_is_in_a_shipped_baseline(file):
-    text = file.read_text()
-    assert "/home/" not in text
-    assert "/tmp/" not in text
-    assert "/work/" not in text
+    assert not re.search(r"[\" =]/\w", file.read_text())
