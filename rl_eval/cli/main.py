@@ -84,6 +84,10 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"rl-eval: {place}{error.strerror or error}", file=sys.stderr)
+        code = FAILED
     except Exception as error:
         if os.environ.get("RL_EVAL_TRACEBACK"):
             raise
