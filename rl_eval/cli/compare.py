@@ -13,14 +13,13 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from rl_eval import lock
 from rl_eval.cli import sweep_workers
 from rl_eval.cli.compare_outcome import report
 from rl_eval.cli.compare_plan import check_alike, evaluated, make_tuning
 from rl_eval.cli.compare_run import Means, run_all
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.locked import with_weights
-from rl_eval.cli.sweep import fitting, seeds_of
+from rl_eval.cli.sweep import fitting, refuse_taken, seeds_of
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.envs.suites import suite
 from rl_eval.lock import locked
@@ -28,14 +27,13 @@ from rl_eval.records import SCHEMA
 from rl_eval.report.compare_record import FILE, CompareRecord, read_compare, write_compare
 from rl_eval.settings import SettingsError, read
 from rl_eval.stop import Terminated
-from sweeps.local import PATIENCE_S
 
 SEEDS = (0, 1, 2, 3, 4)
 TUNING_SEEDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare:
+class Compare(sweep_workers.Flags):
     """Compare optimizers on the same seeds, and write one page about it; --resume goes on."""
 
     env: str | None = None
@@ -66,14 +64,6 @@ class Compare:
     """Go on with the comparison in this directory; other flags may be given again."""
     retry_failed: bool = False
     """With --resume: run what failed once more."""
-    workers: str = "local"
-    """local, a number of processes, or a Ray cluster: as for `rl-eval sweep`."""
-    cpus: float | None = None
-    """Cores of a Ray task."""
-    gpus: float | None = None
-    """GPUs of a Ray task."""
-    patience: float = PATIENCE_S
-    """Seconds without a sign of life after which a worker is taken to hang."""
     cost: bool = True
     """Measure what each optimizer costs, after the runs."""
     json: bool = False
@@ -95,7 +85,7 @@ def run(args: Compare) -> int:
     out = args.out or Path("comparisons") / time.strftime("%Y%m%d-%H%M%S")
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
-        _refuse_taken(out)
+        refuse_taken(out, FILE, "compare")
         write_compare(out, record)
         _run(args, out, record, means, console)
         return _report(args, out, console)
@@ -215,16 +205,6 @@ def _refuse_others(args: Compare, old: CompareRecord) -> None:
             f"{', '.join(given)} cannot change with --resume: {args.resume} keeps what it began "
             "with; leave them out"
         )
-
-
-def _refuse_taken(out: Path) -> None:
-    """A new comparison needs a directory of its own."""
-    if (out / FILE).exists():
-        raise SettingsError(
-            f"{out} holds a comparison: `rl-eval compare --resume {out}` goes on with it"
-        )
-    if others := [p.name for p in out.iterdir() if lock.NAME not in p.name]:
-        raise SettingsError(f"{out} is not empty, it has {sorted(others)[0]}; give another --out")
 
 
 def _command() -> str:

@@ -33,7 +33,6 @@ from rl_eval.stop import Terminated
 from sweeps import execute
 from sweeps.asha import ASHA
 from sweeps.designs import Design
-from sweeps.local import PATIENCE_S
 from sweeps.space import make_space
 from sweeps.trials import Trial
 
@@ -41,7 +40,7 @@ COUNTED = ("completed", "diverged", "pruned", "failed")
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep:
+class Sweep(sweep_workers.Flags):
     """Run PPO at many points of a hyperparameter space; a killed sweep goes on with --resume."""
 
     preset: str | None = None
@@ -77,18 +76,8 @@ class Sweep:
     """Go on with the sweep in this directory."""
     retry_failed: bool = False
     """With --resume: run what failed once more."""
-    workers: str = "local"
-    """Processes of one core each: local (one a core; one in all on a GPU) or a number. Or tasks of
-    a Ray cluster: ray (one of this machine's, or that of RAY_ADDRESS), ray://HOST:PORT, HOST:PORT.
-    """
-    cpus: float | None = None
-    """Cores of a Ray task, which may be a fraction. Default 1."""
-    gpus: float | None = None
-    """GPUs of a Ray task, which may be a fraction. Default 0."""
     population: Literal["auto", "1"] = "auto"
     """Members trained together by a worker."""
-    patience: float = PATIENCE_S
-    """Seconds without a sign of life after which a worker is taken to hang."""
     json: bool = False
     """Print one JSON object as the last line."""
 
@@ -111,17 +100,21 @@ def run(args: Sweep) -> int:
         out = args.out or Path("sweeps") / _name(args)
         out.mkdir(parents=True, exist_ok=True)
         with locked(out):
-            _refuse_taken(out)
+            refuse_taken(out, "sweep.json", "sweep", beside=PLAN)
             write(out, described, trials)
             _run(args, out, described, trials, place, console)
     return _report(console, out, as_json=args.json)
 
 
-def _refuse_taken(out: Path) -> None:
-    """A new sweep needs a directory of its own."""
-    if (out / "sweep.json").exists():
-        raise SettingsError(f"{out} holds a sweep: `rl-eval sweep --resume {out}` goes on with it")
-    if others := [p.name for p in out.iterdir() if lock.NAME not in p.name and p.name != PLAN]:
+def refuse_taken(out: Path, file: str, command: str, beside: str | None = None) -> None:
+    """A command begins in a directory of its own; `file` is in those where it has begun.
+
+    Raises:
+        SettingsError: there is more than a lock and the file `beside`.
+    """
+    if (out / file).exists():
+        raise SettingsError(f"{out} is taken: `rl-eval {command} --resume {out}` goes on with it")
+    if others := [p.name for p in out.iterdir() if lock.NAME not in p.name and p.name != beside]:
         raise SettingsError(f"{out} is not empty, it has {sorted(others)[0]}; give another --out")
 
 

@@ -9,10 +9,26 @@ from pathlib import Path
 
 from rl_eval.settings import SettingsError
 from sweeps.cluster import LOCAL, cluster
-from sweeps.local import cores, local, on_gpu
+from sweeps.local import PATIENCE_S, cores, local, on_gpu
 from sweeps.work import Executor
 
 TASK = "rl_eval.cli.trial:make"  # by name: what trains is imported in the workers alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Options of every command that runs trials."""
+
+    workers: str = "local"
+    """Processes of one core each: local (one a core; one in all on a GPU) or a number. Or tasks of
+    a Ray cluster: ray (one of this machine's, or that of RAY_ADDRESS), ray://HOST:PORT, HOST:PORT.
+    """
+    cpus: float | None = None
+    """Cores of a Ray task, which may be a fraction. Default 1."""
+    gpus: float | None = None
+    """GPUs of a Ray task, which may be a fraction. Default 0."""
+    patience: float = PATIENCE_S
+    """Seconds without a sign of life after which a worker is taken to hang."""
 
 
 @dataclasses.dataclass(frozen=True)

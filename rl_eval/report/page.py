@@ -17,7 +17,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 class Section:
     """A part of a page. `body`, `style` and `script` are trusted; `data` may hold anything.
 
-    The script finds its data as JSON in the element `<name>-data`.
+    The script finds its data as JSON in the element `<name>-data`, and `dom` (assets/dom.js).
     """
 
     name: str
@@ -41,6 +41,8 @@ def page(title: str, sections: Sequence[Section]) -> str:
         *(f"<style>\n{style}</style>" for style in styles if style),
         f"<h1>{html.escape(title)}</h1>",
     ]
+    if any(section.script for section in sections):
+        parts.append(f"<script>\n{asset('dom.js')}</script>")
     for section in sections:
         parts.append(f"<h2>{html.escape(section.title)}</h2>")
         parts.append(section.body)

@@ -9,7 +9,6 @@ import signal
 import time
 
 import pytest
-from cli.processes import Commands
 from report.comparison import write
 
 from optimizers import registry
@@ -29,11 +28,6 @@ ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("adamw", "celo2-base")
 COMPARE = ["compare", "--env", ",".join(ENVS), "--optimizers", ",".join(OPTIMIZERS)]
 COMPARE += ["--tune", "lr", "--tuning-seeds", "2", "--seeds", "3", "--workers", "1"]
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory):
-    return Commands(tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture(scope="module")

@@ -15,18 +15,13 @@ from pathlib import Path
 
 import jax
 import pytest
-from cli.processes import CACHE, Commands
+from cli.processes import CACHE
 
 from optimizers import weights
 
 SMALL = ["--set", "num_envs=4", "--set", "num_steps=16", "--set", "hidden_sizes=[8]"]
 LONG = ["train", "--env", "CartPole-v1", "--total-timesteps", "6e5", *SMALL]
 BOOKS = ["--set", "log_every=7", "--eval-every", "60000", "--eval-episodes", "4"]
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory):
-    return Commands(tmp_path_factory.mktemp("commands"))
 
 
 def lines(run, name="metrics.jsonl"):

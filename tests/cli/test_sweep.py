@@ -11,7 +11,6 @@ import signal
 import time
 
 import pytest
-from cli.processes import Commands
 
 from rl_eval.cli.sweep import fitting, seeds_of
 from rl_eval.envs.landscape import diverges, final_return
@@ -22,11 +21,6 @@ from rl_eval.report.table import read_table
 PRUNED = ["--preset", "sensitivity", "--env", "probe/landscape", "--prune", "asha"]
 LANDSCAPE = ["--env", "probe/landscape,probe/landscape-shifted", "--optimizers", "adamw,celo2-base"]
 SWEEP = ["sweep", "--preset", "sensitivity", *LANDSCAPE, "--trials", "8"]
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory):
-    return Commands(tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import Any
 
 import jax
@@ -28,54 +29,62 @@ def trusted(num_steps):
     )
 
 
-def adamw(
-    *,
-    sign=-1,
-    eps=EPS,
-    bias_correction=True,
-    coupled=False,
-    late=0,
-    repeats=1,
-    average_m=False,
-    average_v=False,
-    fold=False,
-    distribute=False,
-    reciprocal=False,
-):
-    """A build of AdamW by its formula, with the state of optax's.
+@dataclasses.dataclass(frozen=True)
+class Formula:
+    """How AdamW is computed: rightly, with a fault, or (the last five) the same in other words.
 
-    The last five write the same in other words: averages as `m + (1 - b)(g - m)`, bias corrections
-    folded into one factor, the rate multiplied into each term, rsqrt for a division by a root.
+    These are averages as `m + (1 - b)(g - m)`, bias corrections folded into one factor, the rate
+    multiplied into each term, and rsqrt for a division by a root.
     """
 
-    def average(old, new, decay, other_words):
-        return old + (1 - decay) * (new - old) if other_words else decay * old + (1 - decay) * new
+    sign: int = -1
+    eps: float = EPS
+    bias_correction: bool = True
+    coupled: bool = False
+    late: int = 0
+    repeats: int = 1
+    average_m: bool = False
+    average_v: bool = False
+    fold: bool = False
+    distribute: bool = False
+    reciprocal: bool = False
 
-    def normalised(m, v, t):
-        c1, c2 = (1 - B1**t, 1 - B2**t) if bias_correction else (1.0, 1.0)
-        if fold:
-            factor, inside = jnp.sqrt(c2) / c1, eps * c2
+    def normalised(self, m, v, t):
+        c1, c2 = (1 - B1**t, 1 - B2**t) if self.bias_correction else (1.0, 1.0)
+        if self.fold:
+            factor, inside = jnp.sqrt(c2) / c1, self.eps * c2
         else:
-            m, v, factor, inside = m / c1, v / c2, 1.0, eps
-        u = m * jax.lax.rsqrt(v + inside) if reciprocal else m / jnp.sqrt(v + inside)
+            m, v, factor, inside = m / c1, v / c2, 1.0, self.eps
+        u = m * jax.lax.rsqrt(v + inside) if self.reciprocal else m / jnp.sqrt(v + inside)
         return u * factor
+
+
+def average(old, new, decay, other_words):
+    return old + (1 - decay) * (new - old) if other_words else decay * old + (1 - decay) * new
+
+
+def adamw(**how):
+    """A build of AdamW by its `Formula`, with the state of optax's."""
+    formula = Formula(**how)
 
     def build(num_steps):
         optimizer = trusted(num_steps)
 
         def once(grads, state, params):
             adam, schedule = state[0], state[2]
-            if coupled:
+            if formula.coupled:
                 grads = jax.tree.map(lambda g, p: g + DECAY * p, grads, params)
             count = adam.count + 1
-            m = jax.tree.map(lambda o, g: average(o, g, B1, average_m), adam.mu, grads)
-            v = jax.tree.map(lambda o, g: average(o, g * g, B2, average_v), adam.nu, grads)
-            step = sign * rate(schedule.count + late, num_steps)
-            decay = 0.0 if coupled else DECAY
+            m = jax.tree.map(lambda o, g: average(o, g, B1, formula.average_m), adam.mu, grads)
+            v = jax.tree.map(lambda o, g: average(o, g * g, B2, formula.average_v), adam.nu, grads)
+            step = formula.sign * rate(schedule.count + formula.late, num_steps)
+            decay = 0.0 if formula.coupled else DECAY
 
             def leaf(m, v, p):
-                u = normalised(m, v, count.astype(jnp.float32))
-                return step * u + (step * decay) * p if distribute else step * (u + decay * p)
+                u = formula.normalised(m, v, count.astype(jnp.float32))
+                if formula.distribute:
+                    return step * u + (step * decay) * p
+                return step * (u + decay * p)
 
             updates = jax.tree.map(leaf, m, v, params)
             adam = adam._replace(count=count, mu=m, nu=v)
@@ -87,7 +96,9 @@ def adamw(
                 return once(late, state, params)
 
             start = optax.tree.zeros_like((params, state))
-            return jax.lax.fori_loop(0, repeats, again, start) if repeats > 1 else again(0, start)
+            if formula.repeats == 1:
+                return again(0, start)
+            return jax.lax.fori_loop(0, formula.repeats, again, start)
 
         return optax.GradientTransformationExtraArgs(optimizer.init, update)
 

@@ -1,26 +1,13 @@
 // Return over any two hyperparameters. Data: rl_eval/report/pairs.py.
 "use strict";
 (() => {
-  const SVG = "http://www.w3.org/2000/svg";
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 370, 68, 20, 10, 50];
   const data = JSON.parse(document.getElementById("pairs-data").textContent);
   const root = document.getElementById("pairs");
   const [pickEnv, pickX, pickY, charts] =
     ["env", "x", "y", "charts"].map((name) => root.querySelector(`[data-pairs="${name}"]`));
 
-  const make = (name, attributes, parent, text = null) => {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text !== null) node.textContent = text;
-    parent.append(node);
-    return node;
-  };
-  const element = (name, text, parent) => {
-    const node = document.createElement(name);
-    node.textContent = text;
-    parent.append(node);
-    return node;
-  };
+  const { make, element } = dom;
   const plot = () => data.plots[pickEnv.selectedIndex];
   const colour = (score) => {
     const { low, high } = plot();

@@ -6,7 +6,6 @@
 // of the way between two axes, which makes the nearest line to the pointer a formula.
 "use strict";
 (() => {
-  const SVG = "http://www.w3.org/2000/svg";
   const REACH = 14; // pixels from the pointer to a line
   const NARROW = 700; // pixels of width below which axes lie on their side
   const data = JSON.parse(document.getElementById("parcoords-data").textContent);
@@ -22,19 +21,7 @@
   let pinned = null; // id of the line that was clicked
   let view = null; // what the last draw() laid out
 
-  const make = (name, attributes = {}, parent = null, text = null) => {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text !== null) node.textContent = text;
-    if (parent) parent.append(node);
-    return node;
-  };
-  const element = (name, text, parent) => {
-    const node = document.createElement(name);
-    node.textContent = text;
-    parent.append(node);
-    return node;
-  };
+  const { make, element } = dom;
   const smooth = (t) => t * t * (3 - 2 * t);
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const plot = () => data.plots[pickEnv.selectedIndex];
