@@ -72,6 +72,19 @@ class Options:
     notify: Callable[[str], None] = lambda message: None
 
 
+class Planned(NamedTuple):
+    """One run of one seed that is yet to begin.
+
+    numbers: the optimizer's traced hyperparameters.
+    facts: go into its record as they are, beside what the machine and the code say.
+    """
+
+    config: RunConfig
+    numbers: Mapping[str, float]
+    out: Path
+    facts: Mapping[str, Any]
+
+
 class Built(NamedTuple):
     """The compiled parts that a configuration describes."""
 
@@ -92,10 +105,15 @@ def run_directories(config: RunConfig, out: Path) -> list[Path]:
 
 
 def build(
-    config: RunConfig, optimizer: Optimizer, resumed: int = 0, like: Built | None = None
+    config: RunConfig,
+    optimizer: Optimizer,
+    resumed: int = 0,
+    like: Built | None = None,
+    seeds: Sequence[int] = (),
 ) -> Built:
     """Environment pool, population and evaluator; `resumed`: how often the run was so far.
 
+    `seeds`: of the members, where they are not those of `config`; there may be equal ones.
     `like`: those of a configuration that differs in no more than seeds (as many) and traced
     numbers. Its compiled programs serve again, unless a simulator lives outside of them.
 
@@ -106,7 +124,7 @@ def build(
         env = make_env(
             config.env.id,
             num_envs=config.ppo.num_envs,
-            seeds=config.seeds,
+            seeds=tuple(seeds) or config.seeds,
             path=config.env.path,
             atari=config.env.atari,
             index=resumed,
@@ -126,12 +144,16 @@ def build(
     )
 
 
-def start(config: RunConfig, built: Built, numbers: dict[str, float]) -> TrainState:
+def start(config: RunConfig, built: Built, numbers: Mapping[str, float]) -> TrainState:
     """The first state; `numbers` are the optimizer's traced hyperparameters."""
-    one = traced(config.hparams, numbers)
-    members = len(config.seeds)
-    stacked = jax.tree.map(lambda x: jnp.broadcast_to(x, (members,)), one)
-    return built.population.init(config.seeds, stacked, built.env)
+    return _started(built, [(one, numbers) for one in alone(config)])
+
+
+def _started(built: Built, members: Sequence[tuple[RunConfig, Mapping[str, float]]]) -> TrainState:
+    """The first state of members with a seed and traced numbers of their own."""
+    each = [traced(config.hparams, dict(numbers)) for config, numbers in members]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+    return built.population.init([config.seeds[0] for config, _ in members], stacked, built.env)
 
 
 def train(
@@ -154,18 +176,42 @@ def train(
         LockedError: another process is at work there.
         CheckpointError: the disk refuses a checkpoint.
     """
-    directories = [RunDirectory(path) for path in run_directories(config, out)]
+    siblings = {"population": list(config.seeds)}
+    planned = [
+        Planned(one, numbers, path, {**siblings, **facts})
+        for one, path in zip(alone(config), run_directories(config, out), strict=True)
+    ]
+    return train_together(planned, optimizer, options, make)
+
+
+def train_together(
+    planned: Sequence[Planned],
+    optimizer: Optimizer,
+    options: Options = Options(),
+    make: Build = build,
+) -> list[Result]:
+    """Train runs that differ in no more than seeds and traced numbers as one population.
+
+    Raises:
+        RunExistsError, SettingsError, LockedError, CheckpointError: as `train`.
+    """
+    configs = [one.config for one in planned]
+    directories = [RunDirectory(one.out) for one in planned]
     for directory in directories:
         if directory.taken():
             raise RunExistsError(str(directory.path))
-    built = make(config, optimizer)
+    # Members may share a seed. Of the seeds of what describes them all only the number counts.
+    config = dataclasses.replace(configs[0], seeds=tuple(range(len(configs))))
+    built = make(config, optimizer, seeds=[one.seeds[0] for one in configs])
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
-    facts = {**provenance(), "population": list(config.seeds), **path, **facts}
+    here = {**provenance(), **path}
     with _held(directories, options.notify):
-        for directory, one in zip(directories, alone(config), strict=True):
-            directory.create(to_dict(one), facts)
-        session = _session(config, built, optimizer, directories, options)
-        return _run(session, start(config, built, numbers), Clock(), options)
+        for directory, one in zip(directories, planned, strict=True):
+            alone_in = {"population": list(one.config.seeds)}
+            directory.create(to_dict(one.config), {**here, **alone_in, **one.facts})
+        session = _session(config, configs, built, optimizer, directories, options)
+        state = _started(built, [(one.config, one.numbers) for one in planned])
+        return _run(session, state, Clock(), options)
 
 
 def resume(
@@ -191,7 +237,7 @@ def resume(
         found = newest_checkpoints(directories, config, options.notify)
         times = 1 + max(directory.times_resumed() for directory in directories)
         built = make(config, optimizer, times if found else 0)
-        session = _session(config, built, optimizer, directories, options)
+        session = _session(config, alone(config), built, optimizer, directories, options)
         state, clock = start(config, built, numbers), Clock()
         if found:
             state = filled(state, found, built.env.rewindable)
@@ -233,6 +279,7 @@ def _held(directories: Sequence[RunDirectory], notify: Callable[[str], None]) ->
 
 def _session(
     config: RunConfig,
+    configs: Sequence[RunConfig],
     built: Built,
     optimizer: Optimizer,
     directories: Sequence[RunDirectory],
@@ -241,16 +288,16 @@ def _session(
     floor = config.diverged_score
     if floor is None:
         floor = random_score(config.env.id)
-    evaluator = built.evaluator
+    evaluator, seeds = built.evaluator, [one.seeds[0] for one in configs]
     return Session(
         config=config,
         population=built.population,
         optimizer=optimizer,
         members=[
             Member(one, i, directory, floor)
-            for i, (one, directory) in enumerate(zip(alone(config), directories, strict=True))
+            for i, (one, directory) in enumerate(zip(configs, directories, strict=True))
         ],
-        evaluator=evaluator and functools.partial(evaluator, seeds=config.seeds),
+        evaluator=evaluator and functools.partial(evaluator, seeds=seeds),
         eval_params=built.eval_params,
         rewindable=built.env.rewindable,
         checkpoint_s=options.checkpoint_s,
@@ -328,7 +375,7 @@ def _finish(session: Session, member: Member, compile_s: float, clock: Clock) ->
         gradient_steps=metrics.gradient_steps,
         final_return=member.floor if metrics.diverged else metrics.final_return(),
         eval_return=member.floor if metrics.diverged else member.eval_return,
-        sps=env_steps * len(config.seeds) / clock.wall_s,
+        sps=env_steps * len(session.members) / clock.wall_s,
         compile_s=compile_s,
         diverged_at=metrics.diverged_at if metrics.diverged else None,
     )

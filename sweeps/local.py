@@ -1,8 +1,9 @@
 """Worker processes on this machine: one thread and one core each, replaced when they die.
 
-On a CPU, members of a sweep run one after another in each worker, not as a vmapped population.
-Measured with PPO on Breakout-MinAtar and two cores: 41,800 env steps/s on one core, 43,000 to
-49,000 with both, 78,000 as two pinned processes; a vmap of 8 was slower than one after another.
+A worker may be given several items of one signature, which its task trains together. On a CPU one
+after another is faster as a rule. Measured with PPO on Breakout-MinAtar and two cores: 41,800 env
+steps/s on one core, 43,000 to 49,000 with both, 78,000 as two pinned processes; a vmap of 8 was
+slower than one after another.
 """
 
 from __future__ import annotations
@@ -59,7 +60,11 @@ def compiled_cache() -> str:
 
 
 def local(
-    task: str, on: Sequence[int | None], logs: Path, patience_s: float = PATIENCE_S
+    task: str,
+    on: Sequence[int | None],
+    logs: Path,
+    patience_s: float = PATIENCE_S,
+    population: int = 1,
 ) -> Executor:
     """An executor with a worker process on each core of `on`.
 
@@ -68,6 +73,8 @@ def local(
         on: cores; None leaves a worker where the system puts it.
         logs: folder for what workers print.
         patience_s: seconds without a sign of life after which a worker is taken to hang.
+        population: items of one signature that a worker is given at once, at most. Above one,
+            `task` makes a `RunTogether`. Those of a group that fails are run again alone.
 
     Raises:
         WorkerError: while it runs; no worker can be started.
@@ -75,8 +82,8 @@ def local(
 
     def execute(items: Sequence[Item]) -> Generator[Event, None, None]:
         logs.mkdir(parents=True, exist_ok=True)
-        used = on[: len(items)]
-        crew = _Crew(task, used, logs, patience_s, Backlog(items))
+        used = on[: -(-len(items) // population)]
+        crew = _Crew(task, used, logs, patience_s, population, Backlog(items))
         try:
             yield from crew.work()
         finally:
@@ -86,11 +93,11 @@ def local(
 
 
 class _Worker:
-    """A process, the item it is at, and when it was last heard of."""
+    """A process, the items it is at, and when it was last heard of."""
 
     def __init__(self, task: str, number: int, core: int | None, logs: Path) -> None:
         self.number, self.core = number, core
-        self.item: Item | None = None
+        self.items: list[Item] = []
         self.signature: str | None = None
         self.ready = False
         self.seen = time.monotonic()
@@ -110,10 +117,11 @@ class _Worker:
             )
         os.close(theirs)
 
-    def order(self, item: Item) -> None:
+    def order(self, items: list[Item], *, together: bool) -> None:
         """Give it something to run; that it may be dead shows when it is read from."""
-        self.item, self.signature, self.seen = item, item.signature, time.monotonic()
-        order = {"config": to_dict(item.config), "directory": str(item.directory)}
+        self.items, self.signature, self.seen = items, items[0].signature, time.monotonic()
+        orders = [{"config": to_dict(x.config), "directory": str(x.directory)} for x in items]
+        order = {"orders": orders, "together": together}
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -157,10 +165,11 @@ class _Crew:
         on: Sequence[int | None],
         logs: Path,
         patience_s: float,
+        population: int,
         backlog: Backlog,
     ) -> None:
         self._task, self._on, self._logs, self._patience_s = task, on, logs, patience_s
-        self._backlog = backlog
+        self._population, self._backlog = population, backlog
         self._deaths: Counter[str] = Counter()
         self._stillborn = 0
         self._selector = selectors.DefaultSelector()
@@ -175,7 +184,7 @@ class _Crew:
                 yield from self._hear(key.data)
             for worker in self._workers.values():
                 silent = time.monotonic() - worker.seen
-                if (worker.item or not worker.ready) and silent > self._patience_s:
+                if (worker.items or not worker.ready) and silent > self._patience_s:
                     worker.hung = True
                     worker.process.kill()
 
@@ -208,22 +217,35 @@ class _Crew:
         for message in messages:
             if "ready" in message:
                 worker.ready, self._stillborn = True, 0
-            elif "share" in message and worker.item:
-                yield Moving(worker.item, worker.number, message["share"], message["score"])
-            elif worker.item:
-                item, worker.item = worker.item, None
-                yield Ended(item, worker.number, **message)
-            if worker.item is None:
+            elif "share" in message:
+                for item in worker.items:
+                    yield Moving(item, worker.number, message["share"], message["score"])
+            else:
+                yield from self._ended(worker, message["outcomes"])
+            if not worker.items:
                 yield from self._next(worker)
 
+    def _ended(self, worker: _Worker, outcomes: list[Any]) -> Iterator[Event]:
+        items, worker.items = worker.items, []
+        for item, (status, reason, score) in zip(items, outcomes, strict=True):
+            if status == "failed" and len(items) > 1:
+                yield self._again(item, worker, reason)
+            else:
+                yield Ended(item, worker.number, status, reason, score)
+
+    def _again(self, item: Item, worker: _Worker, reason: str) -> Retried:
+        self._backlog.put_back(item)
+        return Retried(item, worker.number, reason)
+
     def _next(self, worker: _Worker) -> Iterator[Event]:
-        item = self._backlog.take(worker.signature)
-        if item is None:
+        items = self._backlog.take(worker.signature, self._population)
+        if not items:
             self._dismiss(worker)
             worker.bury()
             return
-        worker.order(item)
-        yield Moving(item, worker.number)
+        worker.order(items, together=self._population > 1)
+        for item in items:
+            yield Moving(item, worker.number)
 
     def _dismiss(self, worker: _Worker) -> None:
         self._selector.unregister(worker.pipe)
@@ -231,18 +253,17 @@ class _Crew:
 
     def _died(self, worker: _Worker) -> Iterator[Event]:
         self._dismiss(worker)
-        reason, item = worker.bury(), worker.item
+        reason = worker.bury()
         if not worker.ready:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:
                 text = worker.log.read_text(errors="replace")[-TAIL:]
                 raise WorkerError(f"no worker can be started: {reason}\n{text}")
-        if item is not None:
-            self._deaths[item.name] += 1
+        for item in worker.items:
+            self._deaths[item.name] += len(worker.items) == 1
             times = self._deaths[item.name]
             if times <= RETRIES:
-                self._backlog.put_back(item)
-                yield Retried(item, worker.number, reason)
+                yield self._again(item, worker, reason)
             else:
                 yield Ended(item, worker.number, "failed", f"{reason}, {times} times")
         if len(self._backlog):

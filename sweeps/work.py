@@ -66,8 +66,14 @@ Event = Moving | Retried | Ended
 Executor = Callable[[Sequence[Item]], Generator[Event, None, None]]
 Tell = Callable[[float, float | None], None]
 """Told the share of an item that is done, and its score so far."""
-Run = Callable[[Mapping[str, Any], Path, Tell], tuple[Ending, str | None, float | None]]
-"""Runs a configuration, given as plain data, in a directory. What a task makes, in the worker."""
+Outcome = tuple[Ending, str | None, float | None]
+"""How a run ended, why, and its score."""
+Order = tuple[Mapping[str, Any], Path]
+"""A configuration, as plain data, and the directory to run it in."""
+Run = Callable[[Mapping[str, Any], Path, Tell], Outcome]
+"""Runs one order. What a task makes, in the worker."""
+RunTogether = Callable[[Sequence[Order], Tell], list[Outcome]]
+"""Runs orders of one signature at once. What a task makes whose workers are given several."""
 
 
 class Backlog:
@@ -75,24 +81,31 @@ class Backlog:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._groups: dict[str, deque[Item]] = {}
+        self._again: set[str] = set()
         for item in items:
             self._groups.setdefault(item.signature, deque()).append(item)
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
-    def take(self, signature: str | None) -> Item | None:
-        """The next item of that signature, or else of the one with most items left."""
+    def take(self, signature: str | None, most: int = 1) -> list[Item]:
+        """The next items of that signature, or else of the one with most items left.
+
+        One that was put back comes alone: it may be what its worker died of.
+        """
         if not self._groups:
-            return None
+            return []
         if signature not in self._groups:
             signature = max(self._groups, key=lambda key: len(self._groups[key]))
         group = self._groups[signature]
-        item = group.popleft()
+        items = [group.popleft()]
+        while group and len(items) < most and not {items[0].name, group[0].name} & self._again:
+            items.append(group.popleft())
         if not group:
             del self._groups[signature]
-        return item
+        return items
 
     def put_back(self, item: Item) -> None:
         """To the end of its group."""
+        self._again.add(item.name)
         self._groups.setdefault(item.signature, deque()).append(item)

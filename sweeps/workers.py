@@ -2,9 +2,10 @@
 
     python -m sweeps.workers TASK CORE DESCRIPTOR
 
-Orders come as JSON lines on standard input; its end says that nobody waits for results any more.
-What happens goes back as JSON lines on the file DESCRIPTOR. TASK is `module:function`, which is
-called without arguments and returns a `sweeps.work.Run`. CORE is a number, or - for any.
+Orders come as JSON lines on standard input, each of runs that share their compiled programs; its
+end says that nobody waits for results any more. What happens goes back as JSON lines on the file
+DESCRIPTOR. TASK is `module:function`, which is called without arguments and returns a
+`sweeps.work.Run`, or a `RunTogether` where the orders say so. CORE is a number, or - for any.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
-from sweeps.work import Ending, Run, Tell
+from sweeps.work import Order, Outcome, Run, RunTogether, Tell
 
 LAST_SECONDS = 20.0  # for a run to save itself once nobody waits for it any more
 
@@ -52,30 +53,37 @@ def main(task: str, core: str, descriptor: str) -> int:
             def tell(share: float, score: float | None) -> None:
                 say(share=share, score=score)
 
-            directory = Path(order["directory"])
-            status, reason, score = attempt(run, order["config"], directory, tell)
+            told = [(each["config"], Path(each["directory"])) for each in order["orders"]]
+            outcomes = attempt_all(run, told, tell, together=order["together"])
             orders.done()
-            say(status=status, reason=reason, score=score)
+            say(outcomes=outcomes)
     except (KeyboardInterrupt, Terminated):
         os._exit(128 + signal.SIGTERM)  # not waiting for the thread that listens
     return 0
 
 
-def load(task: str) -> Run:
+def load(task: str) -> Any:
     """What the function `module:function` makes."""
     module, _, name = task.partition(":")
-    made: Run = getattr(importlib.import_module(module), name)()
-    return made
+    return getattr(importlib.import_module(module), name)()
 
 
-def attempt(
-    run: Run, config: Mapping[str, Any], directory: Path, tell: Tell
-) -> tuple[Ending, str | None, float | None]:
+def attempt(run: Run, config: Mapping[str, Any], directory: Path, tell: Tell) -> Outcome:
     """How a run ended, why, and its score; what it raises is a failure."""
+    return attempt_all(run, [(config, directory)], tell)[0]
+
+
+def attempt_all(
+    run: Run | RunTogether, orders: Sequence[Order], tell: Tell, *, together: bool = False
+) -> list[Outcome]:
+    """How each run ended; what is raised is the failure of all that were run at once."""
     try:
-        return run(config, directory, tell)
+        if together:
+            return cast(RunTogether, run)(orders, tell)
+        return [cast(Run, run)(*order, tell) for order in orders]
     except Exception as error:
-        return "failed", f"{type(error).__name__}: {error}".strip(": "), None
+        failed: Outcome = "failed", f"{type(error).__name__}: {error}".strip(": "), None
+        return [failed] * len(orders)
 
 
 class _Orders:

@@ -79,7 +79,7 @@ def _run(
     say(f"{what}: {len(trials)} trials x {len(seeds)} seeds, {len(todo)} runs to go")
     if not todo:
         return
-    say(sweep_workers.described(means.place, len(todo)))
+    say(sweep_workers.members(means.place, 1, todo, folder, means.patience_s)[1])
     executor = sweep_workers.executor(means.place, folder, means.patience_s, say)
     events = execute.execute(todo, executor)
     with closing(events), live(console, tally) as show:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_eval import lock
-from rl_eval.cli import sweep_workers
+from rl_eval.cli import population, sweep_workers
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
 from rl_eval.cli.locked import with_weights
@@ -76,8 +76,8 @@ class Sweep(sweep_workers.Flags):
     """Go on with the sweep in this directory."""
     retry_failed: bool = False
     """With --resume: run what failed once more."""
-    population: Literal["auto", "1"] = "auto"
-    """Members trained together by a worker."""
+    population: str = "auto"
+    """Members trained together by a worker: a number, or auto: as many as are measured fastest."""
     json: bool = False
     """Print one JSON object as the last line."""
 
@@ -86,6 +86,7 @@ def run(args: Sweep) -> int:
     """Exit code: 1 if a run failed, 3 if every run diverged, else 0."""
     console = Console(stderr=args.json)
     place = sweep_workers.parse(args.workers, args.cpus, args.gpus)
+    _check_population(args, place)
     if args.resume is not None:
         out = args.resume
         _refuse_others(args)
@@ -142,10 +143,12 @@ def _run(
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    say(sweep_workers.described(place, len(todo)))
+    asked = 1 if described.pruning else population.parse(args.population)
+    together, sentence = sweep_workers.members(place, asked, todo, out, args.patience)
+    say(sentence)
     whole = "--prune needs the directory of the sweep on every node"
     must_share = whole if described.pruning else None
-    executor = sweep_workers.executor(place, out, args.patience, say, must_share)
+    executor = sweep_workers.executor(place, out, args.patience, say, must_share, together)
     events = execute.execute(todo, executor)
     try:
         with closing(events), live(console, tally) as show:
@@ -223,6 +226,16 @@ def _listed(text: str) -> tuple[str, ...]:
     if "" in names:
         raise SettingsError(f"{text}: expected names separated by commas")
     return names
+
+
+def _check_population(args: Sweep, place: Processes | Tasks) -> None:
+    """Only workers of this machine train several members, which go on to their ends together."""
+    if (population.parse(args.population) or 1) == 1:
+        return
+    if isinstance(place, Tasks):
+        raise SettingsError("--population is for local workers; a Ray task trains one member")
+    if args.prune:
+        raise SettingsError("--prune stops members one by one: it needs --population 1")
 
 
 def _design(name: str | None) -> Design | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rl_eval.cli import population
 from rl_eval.settings import SettingsError
 from sweeps.cluster import LOCAL, cluster
 from sweeps.local import PATIENCE_S, cores, local, on_gpu
-from sweeps.work import Executor
+from sweeps.work import Executor, Item
 
-TASK = "rl_eval.cli.trial:make"  # by name: what trains is imported in the workers alone
+# By name: what trains is imported in the workers alone.
+TASK = "rl_eval.cli.trial:make"
+TOGETHER = "rl_eval.cli.trial:make_together"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +74,16 @@ def executor(
     patience_s: float,
     notify: Callable[[str], None],
     must_share: str | None = None,
+    together: int = 1,
 ) -> Executor:
-    """What runs the items of the sweep in `out`; `must_share`: why nodes have to see it."""
+    """What runs the items of the sweep in `out`; `must_share`: why nodes have to see it.
+
+    `together`: members that a process trains at once, at most.
+    """
     logs = out / "workers"
     if isinstance(place, Processes):
-        return local(TASK, place.on, logs, patience_s)
+        task = TASK if together == 1 else TOGETHER
+        return local(task, place.on, logs, patience_s, together)
     return cluster(
         TASK,
         place.address,
@@ -88,14 +96,23 @@ def executor(
     )
 
 
-def described(place: Processes | Tasks, runs: int) -> str:
-    """A sentence about them."""
+def members(
+    place: Processes | Tasks, asked: int | None, todo: Sequence[Item], out: Path, patience_s: float
+) -> tuple[int, str]:
+    """How many runs a process or task trains at once, and a sentence about them all.
+
+    Args:
+        asked: with `--population`; None for as many as are fastest.
+    """
     if isinstance(place, Tasks):
-        return f"tasks of the Ray cluster at {place.address}, one member at a time"
-    why = "on CPUs a vmapped population was measured slower"
-    if place.on[0] is None:
-        why = "populations of trials are not built yet"
-    return f"{min(len(place.on), runs)} workers, one member at a time: {why}"
+        return 1, f"tasks of the Ray cluster at {place.address}, one at a time"
+    workers = min(len(place.on), len(todo))
+    if asked is not None:
+        size, why = asked, "as asked for"
+    else:
+        size, why = population.choose(todo, place.on[0], workers, out, patience_s)
+    workers = min(workers, -(-len(todo) // size))
+    return size, f"{workers} workers, {size} at a time: {why}"
 
 
 def _cores(workers: str) -> tuple[int | None, ...]:

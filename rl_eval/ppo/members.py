@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rl_eval.ppo.state import TrainState
 
@@ -16,7 +17,7 @@ def take_member(state: TrainState, member: int, members: int) -> TrainState:
     Environments may be left out as None.
     """
 
-    def envs(x: jax.Array) -> jax.Array:
+    def envs(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
         size = x.shape[0] // members
         return x[member * size : (member + 1) * size]
 

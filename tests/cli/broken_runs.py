@@ -45,3 +45,9 @@ def make():
         return landscape.evaluate(config, directory, {})
 
     return run
+
+
+def make_together():
+    """The same, for several orders at once."""
+    run = make()
+    return lambda orders, tell: [run(*order, tell) for order in orders]

@@ -10,7 +10,7 @@ import time
 import pytest
 from cli.processes import Commands
 
-from rl_eval.cli.sweep_workers import Processes, Tasks, described, parse
+from rl_eval.cli.sweep_workers import Processes, Tasks, members, parse
 from rl_eval.settings import SettingsError
 
 SPACE = "{design: grid, points: 2, optimizer: {learning_rate: {choice: [1.0e-3, 1.0e-2]}}}"
@@ -52,7 +52,9 @@ def test_workers_are_processes_or_tasks_of_a_cluster(monkeypatch):
     assert parse("ray", None, None).address == "here:6379"
     three = parse("3", None, None)
     assert isinstance(three, Processes)
-    assert described(three, 2).startswith("2 workers")
+    todo = [None] * 7
+    assert members(three, 1, todo, None, 1.0) == (1, "3 workers, 1 at a time: as asked for")
+    assert members(three, 4, todo, None, 1.0) == (4, "2 workers, 4 at a time: as asked for")
     for given in (("local", 1.0, None), ("ray", 0.0, None), ("ray", None, -1.0), ("0", None, None)):
         with pytest.raises(SettingsError):
             parse(*given)

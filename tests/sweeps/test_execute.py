@@ -140,6 +140,7 @@ def test_a_worker_leaves_when_its_sweep_is_killed(trials, sweep):
         assert json.loads(heard.readline()) == {"ready": True}
         (item, *_) = items(trials, SEEDS, sweep)
         order = {"config": to_dict(item.config), "directory": str(item.directory)}
+        order = {"orders": [order], "together": False}
         worker.stdin.write(json.dumps(order).encode() + b"\n")
         worker.stdin.flush()
         while not (sweep / "tries").exists():
@@ -153,13 +154,36 @@ def test_a_worker_is_handed_what_it_has_compiled(trials):
     kinds = ["a", "b", "a", "b", "b"]
     made = [Item(str(i), config, None, kind) for i, kind in enumerate(kinds)]
     backlog = Backlog(made)
-    taken = [backlog.take(None)]
+    taken = backlog.take(None)
     while len(backlog):
-        taken.append(backlog.take(taken[-1].signature))
+        taken += backlog.take(taken[-1].signature)
     assert [item.signature for item in taken] == ["b", "b", "b", "a", "a"]
     backlog.put_back(made[0])
-    assert backlog.take("b") == made[0]
-    assert backlog.take(None) is None
+    assert backlog.take("b") == [made[0]]
+    assert backlog.take(None) == []
+
+
+def test_several_at_once_share_their_signature_and_what_was_put_back_comes_alone(trials):
+    made = [Item(str(i), trials[0].config, None, kind) for i, kind in enumerate("aabba")]
+    backlog = Backlog(made)
+    assert [item.trial for item in backlog.take(None, 2)] == ["0", "1"]
+    for item in made[:2]:
+        backlog.put_back(item)
+    assert [item.trial for item in backlog.take("a", 4)] == ["4"]
+    assert [item.trial for item in backlog.take("a", 4)] == ["0"]
+    assert [item.trial for item in backlog.take("a", 4)] == ["1"]
+    assert [item.trial for item in backlog.take("a", 4)] == ["2", "3"]
+
+
+@pytest.mark.parametrize("what", ["always", "error"])
+def test_a_run_that_takes_its_group_down_fails_alone(trials, sweep, what):
+    (sweep / what).write_text(trials[0].id)
+    events = run(trials, sweep, workers=1, task="cli.broken_runs:make_together", population=8)
+    ended = [e.item.name for e in events if isinstance(e, Ended)]
+    assert len(ended) == len(set(ended)) == 8
+    found = statuses(sweep)
+    assert {key[0] for key, status in found.items() if status == "failed"} == {trials[0].id}
+    assert len({e.item.name for e in events if isinstance(e, Retried)}) == 8
 
 
 def test_what_ended_before_is_counted(trials, sweep):

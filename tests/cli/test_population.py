@@ -1,0 +1,103 @@
+"""Runs that a worker trains together: equal to runs alone, and as many as are fastest."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from cli.test_trial import SMALL, lines
+
+from rl_eval.cli import population
+from rl_eval.cli.configure import resolve
+from rl_eval.cli.trial import make, make_together
+from rl_eval.config import to_dict
+from rl_eval.settings import SettingsError
+
+
+def config_of(rate, gamma, seed):
+    flags = {
+        "total_timesteps": 512,
+        "seeds": [seed],
+        "evaluation": {"every": 256, "episodes": 4},
+        "optimizer": {"hyperparameters": {"learning_rate": rate}},
+        "hparams": {"gamma": gamma},
+    }
+    return to_dict(resolve(env="CartPole-v1", optimizer="adam", flags=flags, assignments=SMALL)[0])
+
+
+CONFIGS = [
+    config_of(rate, gamma, seed) for rate, gamma in ((1e-3, 0.99), (1e-2, 0.9)) for seed in (0, 3)
+]
+
+
+def close(one, other):
+    """Rows of records that differ by rounding only."""
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if isinstance(value, float | list):
+            np.testing.assert_allclose(value, other[key], rtol=1e-5, atol=1e-5, err_msg=key)
+        else:
+            assert value == other[key], key
+
+
+@pytest.mark.slow
+def test_runs_together_are_the_runs_alone_each_in_its_own_record(tmp_path):
+    told, single = [], make()
+    orders = [(config, tmp_path / f"together-{i}") for i, config in enumerate(CONFIGS)]
+    run = make_together()
+    outcomes = run(orders, lambda *what: told.append(what))
+    assert told[-1][0] == 1.0
+    for i, (config, outcome) in enumerate(zip(CONFIGS, outcomes, strict=True)):
+        alone = tmp_path / f"alone-{i}"
+        status, _, score = single(config, alone, lambda *what: None)
+        assert outcome[0] == status == "completed"
+        assert outcome[2] == pytest.approx(score)
+        for name in ("metrics.jsonl", "eval.jsonl"):
+            rows = zip(lines(tmp_path / f"together-{i}", name), lines(alone, name), strict=True)
+            for row, expected in rows:
+                close(row, expected)
+        records = [json.loads((d / "config.json").read_text()) for d in (orders[i][1], alone)]
+        assert records[0]["config"] == records[1]["config"]
+        assert records[0]["provenance"]["population"] == list(config["seeds"])
+    # What was begun goes on alone; the others, fewer now, train together again.
+    (tmp_path / "together-0" / "status.json").unlink()
+    again = [
+        orders[0],
+        *((config, tmp_path / f"again-{i}") for i, config in enumerate(CONFIGS[1:])),
+    ]
+    assert [o[0] for o in run(again, lambda *what: None)] == ["completed"] * 4
+    assert (tmp_path / "together-0" / "resumes.jsonl").exists()
+    assert lines(tmp_path / "again-2")[-1]["loss"] == pytest.approx(
+        lines(tmp_path / "together-3")[-1]["loss"], rel=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("speeds", "runs", "expected"),
+    [
+        ({1: 100.0, 4: 95.0}, 100, 1),
+        ({1: 100.0, 4: 300.0, 16: 310.0}, 100, 4),
+        ({1: 100.0, 4: 300.0, 16: 900.0}, 100, 16),
+        ({1: 100.0, 4: 300.0, 16: 900.0}, 8, 4),
+        ({1: 100.0, 4: 300.0}, 0, 1),
+    ],
+)
+def test_as_many_at_once_as_gain_and_can_be_filled(speeds, runs, expected):
+    assert population.best(speeds, runs) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
+def test_other_populations_are_refused(text):
+    with pytest.raises(SettingsError, match="auto or a number"):
+        population.parse(text)
+
+
+@pytest.mark.slow
+def test_speeds_are_measured_until_more_at_once_gain_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(population, "SECONDS", 0.05)
+    monkeypatch.setattr(population, "SIZES", (1, 2))
+    assert population.make()(CONFIGS[0], tmp_path / "probe", lambda *what: None)[0] == "completed"
+    speeds = json.loads((tmp_path / "probe" / population.FILE).read_text())["speeds"]
+    assert set(speeds) == {"1", "2"}
+    assert min(speeds.values()) > 0
