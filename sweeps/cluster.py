@@ -21,8 +21,9 @@ from typing import Any
 
 from rl_eval.config import to_dict
 from rl_eval.errors import ExplainedError
-from sweeps.local import PATIENCE_S, STOP_S, compilation, cores, threads
+from sweeps.local import PATIENCE_S, STOP_S
 from sweeps.node import Order, Outcome, work
+from sweeps.places import compilation, cores, threads
 from sweeps.work import Ended, Event, Executor, Item, Moving, Retried
 
 LOCAL = "local"  # the address of a cluster of this machine, started for the sweep

@@ -9,7 +9,6 @@ slower than one after another.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import selectors
@@ -24,6 +23,7 @@ from typing import Any
 
 from rl_eval.config import to_dict
 from rl_eval.errors import ExplainedError
+from sweeps.places import Place, core_of, environment
 from sweeps.work import Backlog, Ended, Event, Executor, Item, Moving, Retried
 
 PATIENCE_S = 900.0  # without a word from a worker, compilation included: it hangs
@@ -37,40 +37,17 @@ class WorkerError(ExplainedError, RuntimeError):
     """Workers cannot be started; the message has the end of their log."""
 
 
-def cores() -> list[int | None]:
-    """The cores that this process may use; one None a core where they cannot be told apart."""
-    if hasattr(os, "sched_getaffinity"):
-        return [*sorted(os.sched_getaffinity(0))]
-    return [None] * (os.cpu_count() or 1)
-
-
-def on_gpu() -> bool:
-    """Whether workers would train on a GPU, told without jax, which would take its memory."""
-    names = ("jax_cuda12_plugin", "jax_cuda13_plugin")
-    plugin = any(importlib.util.find_spec(name) for name in names)
-    return plugin and Path("/dev/nvidia0").exists() and os.environ.get("JAX_PLATFORMS") != "cpu"
-
-
-def compiled_cache() -> str:
-    """Folder of JAX's persistent compilation cache, shared by workers and sweeps."""
-    if given := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return given
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(root) / "rl_eval" / "compiled")
-
-
 def local(
     task: str,
-    on: Sequence[int | None],
+    on: Sequence[Place],
     logs: Path,
     patience_s: float = PATIENCE_S,
     population: int = 1,
 ) -> Executor:
-    """An executor with a worker process on each core of `on`.
+    """An executor with a worker process at each place of `on`.
 
     Args:
         task: `module:function`, see `sweeps.workers`.
-        on: cores; None leaves a worker where the system puts it.
         logs: folder for what workers print.
         patience_s: seconds without a sign of life after which a worker is taken to hang.
         population: items of one signature that a worker is given at once, at most. Above one,
@@ -95,8 +72,8 @@ def local(
 class _Worker:
     """A process, the items it is at, and when it was last heard of."""
 
-    def __init__(self, task: str, number: int, core: int | None, logs: Path) -> None:
-        self.number, self.core = number, core
+    def __init__(self, task: str, number: int, place: Place, logs: Path) -> None:
+        self.number = number
         self.items: list[Item] = []
         self.signature: str | None = None
         self.ready = False
@@ -105,13 +82,14 @@ class _Worker:
         self._rest = b""
         self.log = logs / f"{number}.log"
         self.pipe, theirs = os.pipe()
+        modules = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sweeps.workers", task, _text(core), str(theirs)],
+                [sys.executable, "-P", "-m", "sweeps.workers", task, core_of(place), str(theirs)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=_environment(core),
+                env={**os.environ, **modules, **environment(place)},
                 pass_fds=[theirs],
                 start_new_session=True,  # Ctrl-C is for the sweep, which then stops its workers
             )
@@ -162,7 +140,7 @@ class _Crew:
     def __init__(
         self,
         task: str,
-        on: Sequence[int | None],
+        on: Sequence[Place],
         logs: Path,
         patience_s: float,
         population: int,
@@ -268,31 +246,3 @@ class _Crew:
                 yield Ended(item, worker.number, "failed", f"{reason}, {times} times")
         if len(self._backlog):
             self._hire(worker.number)
-
-
-def _text(core: int | None) -> str:
-    return "-" if core is None else str(core)
-
-
-def _environment(core: int | None) -> dict[str, str]:
-    """Of a worker: one thread where it has a core, this process's modules, a shared cache."""
-    modules = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    return {**os.environ, **modules, **compilation(), **(threads(1) if core is not None else {})}
-
-
-def compilation() -> dict[str, str]:
-    """Environment of a worker that shares what it compiles."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": compiled_cache(),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }
-
-
-def threads(count: int) -> dict[str, str]:
-    """Environment of a worker that computes in so many threads; NPROC is XLA's own."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
-    found = dict.fromkeys(names, str(count))
-    if count == 1:
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
-        found["XLA_FLAGS"] = flags.strip()
-    return found

@@ -17,7 +17,8 @@ from rl_eval.cli.sweep_display import live
 from rl_eval.cli.sweep_workers import Processes, Tasks
 from rl_eval.report.compare_record import CompareRecord, Tuning
 from sweeps import execute
-from sweeps.local import cores, local, on_gpu
+from sweeps.local import local
+from sweeps.places import places
 from sweeps.trials import Trial
 from sweeps.work import Ended
 
@@ -92,8 +93,7 @@ def _measure(out: Path, trials: Sequence[Trial], seed: int, means: Means, consol
     if not todo:
         return
     console.print(f"cost: {len(todo)} short runs, one after another", highlight=False)
-    core = None if on_gpu() else cores()[0]
-    executor = local(COST_TASK, [core], out / "cost" / "workers", means.patience_s)
+    executor = local(COST_TASK, places(1), out / "cost" / "workers", means.patience_s)
     with closing(execute.execute(todo, one_by_one(executor))) as events:
         for event in events:
             if isinstance(event, Ended) and event.status == "failed":

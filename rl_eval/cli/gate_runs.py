@@ -16,7 +16,8 @@ from rl_eval.gate.baseline import Run
 from rl_eval.gate.outcome import outcome
 from rl_eval.settings import SettingsError
 from sweeps import execute
-from sweeps.local import cores, local, on_gpu
+from sweeps.local import local
+from sweeps.places import Place, places
 from sweeps.trials import Trial, run_directory
 from sweeps.work import Ended, Item, Retried
 
@@ -29,7 +30,7 @@ class Runs:
     """Runs in a folder that belongs to this code, these weights and these versions alone."""
 
     folder: Path
-    on: Sequence[int | None]
+    on: Sequence[Place]
     console: Console
 
     def of(self, units: Sequence[Planned], seeds: Sequence[int]) -> list[list[Run]]:
@@ -86,11 +87,10 @@ def runs_of(who: Contender, work: Path, workers: int | None, console: Console) -
     Raises:
         SettingsError: no worker at all is asked for.
     """
-    there: list[int | None] = [None] if on_gpu() else cores()
-    if workers is not None:
-        if workers < 1:
-            raise SettingsError(f"--workers {workers}: at least one is needed")
-        there = [there[i % len(there)] for i in range(workers)]
+    try:
+        there = places(workers)
+    except ValueError as error:
+        raise SettingsError(f"--workers {workers}: {error}") from None
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in who.name)
     return Runs(work / f"{safe}-{who.fingerprint}", there, console)
 

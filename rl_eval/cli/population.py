@@ -14,6 +14,7 @@ from rl_eval.envs.landscape import LANDSCAPES
 from rl_eval.records import read_object, write_json
 from rl_eval.settings import SettingsError, read
 from sweeps.local import local
+from sweeps.places import Place
 from sweeps.work import Ended, Item, Outcome, Run, Tell
 
 TASK = "rl_eval.cli.population:make"
@@ -38,7 +39,7 @@ def parse(text: str) -> int | None:
 
 
 def choose(
-    todo: Sequence[Item], core: int | None, workers: int, out: Path, patience_s: float
+    todo: Sequence[Item], place: Place, workers: int, out: Path, patience_s: float
 ) -> tuple[int, str]:
     """Members and the reason, measured in a worker as those that will train.
 
@@ -48,12 +49,12 @@ def choose(
     each = len(todo) // workers
     if todo[0].config.env.id in LANDSCAPES:
         return 1, "a formula is not trained"
-    if core is not None and each < WORTH:
+    if isinstance(place, int) and each < WORTH:
         return 1, f"for {each} runs a worker it was not measured whether more at once are faster"
     folder = out / "population"
     first = todo[0]
     probe = Item("population", first.config, folder, first.signature)
-    with closing(local(TASK, [core], folder, patience_s)([probe])) as events:
+    with closing(local(TASK, [place], folder, patience_s)([probe])) as events:
         ended = [event for event in events if isinstance(event, Ended)][-1]
     if ended.status != "completed":
         return 1, f"measuring more at once failed: {ended.reason}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -264,12 +265,13 @@ def _command() -> str:
 def _report(console: Console, out: Path, *, as_json: bool) -> int:
     """The table of a sweep, from its records, and its exit code."""
     table = read_table(out)
-    shown = Table(title=str(out))
+    shown = Table(title=str(out), box=box.SIMPLE_HEAD)
     counted = [s for s in COUNTED if s != "pruned" or table.sweep.pruning]
     columns = ("env", "optimizer", "runs", *counted, "best", "trial")
     for column in columns:
-        side: Any = "left" if column in ("env", "optimizer") else "right"
-        shown.add_column(column, justify=side, overflow="fold")
+        named = column in ("env", "optimizer")
+        side: Any = "left" if named else "right"
+        shown.add_column(column, justify=side, overflow="fold", no_wrap=not named)
     groups = []
     for env in table.envs:
         for optimizer in table.optimizers:

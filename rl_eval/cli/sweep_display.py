@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rl_eval.cli.display import PLAIN_SECONDS
 from sweeps.execute import Tally
 from sweeps.work import Ended, Event, Moving, Retried
+
+LEAST_DONE = 0.2  # of one run, before which compilation hides how fast runs are
 
 
 @contextmanager
@@ -54,14 +57,14 @@ class _State:
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
-        self.running: dict[int, float] = {}
+        self.running: dict[Path, float] = {}
         self._begun, self._before = time.monotonic(), tally.ended
 
     def add(self, event: Event) -> None:
         if isinstance(event, Moving):
-            self.running[event.worker] = event.share
+            self.running[event.item.directory] = event.share
             return
-        self.running.pop(event.worker, None)
+        self.running.pop(event.item.directory, None)
         if isinstance(event, Ended):
             self.tally.add(event)
 
@@ -76,7 +79,7 @@ class _State:
 
     def _eta(self) -> str:
         done = self.tally.ended - self._before + sum(self.running.values())
-        if done <= 0:
+        if done < LEAST_DONE:
             return "-"
         left = self.tally.total - self._before - done
         seconds = int((time.monotonic() - self._begun) / done * left)

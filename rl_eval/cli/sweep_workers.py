@@ -10,7 +10,8 @@ from pathlib import Path
 from rl_eval.cli import population
 from rl_eval.settings import SettingsError
 from sweeps.cluster import LOCAL, cluster
-from sweeps.local import PATIENCE_S, cores, local, on_gpu
+from sweeps.local import PATIENCE_S, local
+from sweeps.places import Place, places
 from sweeps.work import Executor, Item
 
 # By name: what trains is imported in the workers alone.
@@ -23,9 +24,9 @@ class Flags:
     """Options of every command that runs trials."""
 
     workers: str = "local"
-    """Processes of one core each: local (one a core; one in all on a GPU) or a number. Or tasks of
-    a Ray cluster: ray (one of this machine's, or that of RAY_ADDRESS), ray://HOST:PORT, HOST:PORT.
-    """
+    """Processes of one core each: local (one a core; where there are GPUs one a GPU) or a number.
+    Or tasks of a Ray cluster: ray (one of this machine's, or that of RAY_ADDRESS), ray://HOST:PORT,
+    HOST:PORT."""
     cpus: float | None = None
     """Cores of a Ray task, which may be a fraction. Default 1."""
     gpus: float | None = None
@@ -36,9 +37,9 @@ class Flags:
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """A worker process for each entry: the core that it is pinned to, or None for all of them."""
+    """A worker process at each place."""
 
-    on: tuple[int | None, ...]
+    on: tuple[Place, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ def parse(workers: str, cpus: float | None, gpus: float | None) -> Processes | T
         return Tasks(found, *asked)
     if cpus is not None or gpus is not None:
         raise SettingsError("--cpus and --gpus are for the tasks of --workers ray")
-    return Processes(_cores(workers))
+    return Processes(_places(workers))
 
 
 def executor(
@@ -115,17 +116,15 @@ def members(
     return size, f"{workers} workers, {size} at a time: {why}"
 
 
-def _cores(workers: str) -> tuple[int | None, ...]:
-    """A core for each worker; several share one where there are more workers than cores.
-
-    One worker has a GPU to itself, and all cores.
-    """
-    there = cores()
+def _places(workers: str) -> tuple[Place, ...]:
     if workers == "local":
-        return (None,) if on_gpu() else tuple(there)
-    if not workers.isdecimal() or int(workers) < 1:
+        return tuple(places())
+    if not workers.isdecimal():
         raise SettingsError(
             f"--workers {workers}: expected local, a number of processes, ray, or the address of "
             "a Ray cluster (ray://HOST:PORT, HOST:PORT)"
         )
-    return tuple(there[i % len(there)] for i in range(int(workers)))
+    try:
+        return tuple(places(int(workers)))
+    except ValueError as error:
+        raise SettingsError(f"--workers {workers}: {error}") from None
