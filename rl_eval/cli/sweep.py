@@ -265,7 +265,7 @@ def _command() -> str:
 def _report(console: Console, out: Path, *, as_json: bool) -> int:
     """The table of a sweep, from its records, and its exit code."""
     table = read_table(out)
-    shown = Table(title=str(out), box=box.SIMPLE_HEAD)
+    shown = Table(title=str(out), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     counted = [s for s in COUNTED if s != "pruned" or table.sweep.pruning]
     columns = ("env", "optimizer", "runs", *counted, "best", "trial")
     for column in columns:

@@ -28,7 +28,7 @@ def test_runs_that_one_worker_trains_together_are_counted_each(state):
     state.add(Ended(item("a"), 0, "completed", None, 3.0))
     state.add(Retried(item("b"), 0, "killed"))
     assert "1/4 runs  0 running" in state.line()
-    assert "best 3.00 (a)" in state.line()
+    assert "best 3.00 (a seed 0)" in state.line()
 
 
 def test_no_remaining_time_is_told_from_the_share_of_a_compilation(state):
