@@ -7,12 +7,15 @@ import json
 import numpy as np
 import pytest
 from cli.test_trial import SMALL, lines
+from report.landscape import base
 
 from rl_eval.cli import population
 from rl_eval.cli.configure import resolve
 from rl_eval.cli.trial import make, make_together
-from rl_eval.config import to_dict
-from rl_eval.settings import SettingsError
+from rl_eval.config import RunConfig, to_dict
+from rl_eval.settings import SettingsError, read
+from sweeps.places import cores
+from sweeps.work import Item
 
 
 def config_of(rate, gamma, seed):
@@ -101,3 +104,23 @@ def test_speeds_are_measured_until_more_at_once_gain_nothing(tmp_path, monkeypat
     speeds = json.loads((tmp_path / "probe" / population.FILE).read_text())["speeds"]
     assert set(speeds) == {"1", "2"}
     assert min(speeds.values()) > 0
+
+
+@pytest.mark.slow
+def test_auto_takes_what_a_worker_measured(tmp_path, monkeypatch):
+    """A CPU is measured only where many runs wait for it."""
+    config = read(RunConfig, CONFIGS[0], "here")
+    todo = [Item(str(i), config, tmp_path / str(i), "one") for i in range(8)]
+    monkeypatch.setattr(population, "WORTH", 5)
+    assert population.choose(todo, cores()[0], 2, tmp_path, 300.0)[0] == 1
+    assert not (tmp_path / "population").exists()
+
+    size, why = population.choose(todo, cores()[0], 1, tmp_path, 300.0)
+    speeds = json.loads((tmp_path / "population" / population.FILE).read_text())["speeds"]
+    assert size == population.best({int(k): v for k, v in speeds.items()}, len(todo))
+    assert all(f"{number} at once {speed:,.0f}" in why for number, speed in speeds.items())
+
+
+def test_a_formula_is_never_measured(tmp_path):
+    todo = [Item("0", base("probe/landscape", "adamw"), tmp_path, "one")]
+    assert population.choose(todo, None, 1, tmp_path, 1.0) == (1, "a formula is not trained")
