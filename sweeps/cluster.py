@@ -8,6 +8,7 @@ brought back through Ray's object store, without checkpoints.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import shutil
@@ -70,17 +71,12 @@ def cluster(
         mark.touch()
         options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": retries}
         options["runtime_env"] = {"env_vars": _environment(cpus, gpus)}
+        order = functools.partial(
+            Order, task=task, mark=str(mark), patience_s=patience_s, must_share=must_share
+        )
         orders = [
-            Order(
-                index=index,
-                task=task,
-                config=to_dict(item.config),
-                directory=str(item.directory.absolute()),
-                mark=str(mark),
-                patience_s=patience_s,
-                must_share=must_share,
-            )
-            for index, item in enumerate(items)
+            order(i, config=to_dict(item.config), directory=str(item.directory.absolute()))
+            for i, item in enumerate(items)
         ]
         try:
             with _connected(address) as ray:

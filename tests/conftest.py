@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,13 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Two JAX processes that both spread over all cores slow each other down many times over.
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+# What a test compiled serves those after it, and the processes that they start. A directory for
+# each parallel run: jax does not write its cache so that another process may read it meanwhile.
+COMPILED = tempfile.mkdtemp(prefix="rl_eval-compiled-")
+atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 GOLDEN = Path(os.environ.get("RL_EVAL_GOLDEN", Path(__file__).parent / "golden"))
 RELEASED = Path(__file__).parents[2] / "shared" / "golden"  # weights that are not ours to ship

@@ -47,8 +47,7 @@ def mean_losses(
         loss, grads = jax.value_and_grad(group.loss)(params, batch)
         grads = jax.tree.map(jnp.nan_to_num, grads)
         updates, opt_state = opt.update(grads, opt_state, params, value=loss)
-        updates = jax.tree.map(lambda u: u * multiple, updates)
-        return optax.apply_updates(params, updates), opt_state, loss
+        return optax.apply_updates(params, optax.tree.scale(multiple, updates)), opt_state, loss
 
     by_seed = jax.vmap(step, (None, 0, 0, 0))
     every = jax.vmap(jax.vmap(by_seed, (None, 0, 0, 0)), (0, None, 0, 0))
@@ -64,6 +63,6 @@ def mean_losses(
     start = jax.vmap(jax.vmap(group.init))(jax.random.split(init_key, shape))
     params = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(rates), *x.shape)), start)
     opt_state = jax.vmap(jax.vmap(jax.vmap(opt.init)))(params)
-    total = jnp.zeros((len(rates), *shape))
-    (_, _, total), _ = jax.lax.scan(body, (params, opt_state, total), jnp.arange(num_steps))
+    begin = params, opt_state, jnp.zeros((len(rates), *shape))
+    (_, _, total), _ = jax.lax.scan(body, begin, jnp.arange(num_steps))
     return total / num_steps

@@ -53,28 +53,22 @@ def check(args: Check, console: Console) -> Result:
     out = args.out or Path("gate") / f"{args.baseline.stem}-{args.candidate.replace(':', '-')}"
     work = args.work or out / "work"
     work.mkdir(parents=True, exist_ok=True)
-    findings: list[Finding] = []
-    comparisons: list[Comparison] = []
+    looks: dict[Tier, Callable[[Runs], Told]] = {}
+    if recorded.numerics and "numerics" in tiers:
+        looks["numerics"] = partial(_numerics, who, recorded.numerics)
+    if recorded.probes and small:
+        looks["probes"] = partial(_probes, small, recorded.probes)
+    if recorded.benchmark and plan:
+        looks["benchmark"] = partial(_sequential, "benchmark", large, recorded.benchmark, plan)
     with locked(work):
         runs = runs_of(who, work, args.workers, console)
-        looks: dict[Tier, Callable[[], Told]] = {}
-        if recorded.numerics and "numerics" in tiers:
-            looks["numerics"] = partial(_numerics, who, recorded.numerics, console)
-        if recorded.probes and small:
-            looks["probes"] = partial(_probes, runs, small, recorded.probes)
-        if recorded.benchmark and plan:
-            looks["benchmark"] = partial(
-                _sequential, "benchmark", runs, large, recorded.benchmark, plan
-            )
-        for tier, look in looks.items():
-            found, compared = _guarded(tier, look)
-            findings += found
-            comparisons += compared
+        told = [_guarded(tier, look, runs) for tier, look in looks.items()]
+    findings = tuple(finding for found, _ in told for finding in found)
     result = Result(
         kind="rl-eval gate result",
         verdict=verdict(findings),
-        findings=tuple(findings),
-        comparisons=tuple(comparisons),
+        findings=findings,
+        comparisons=tuple(one for _, compared in told for one in compared),
         baseline=recorded.release,
         candidate=who.release,
         notes=tuple(_notes(recorded.release, who.release, lacking)),
@@ -133,19 +127,19 @@ def _plan(args: Check, recorded: Scores | None) -> Plan:
         raise SettingsError(str(error)) from None
 
 
-def _guarded(tier: Tier, look: Callable[[], Told]) -> Told:
+def _guarded(tier: Tier, look: Callable[[Runs], Told], runs: Runs) -> Told:
     """A candidate whose runs fail where the baseline's did not is a regression."""
     try:
-        return look()
+        return look(runs)
     except RunFailedError as error:
         return [Finding(tier, "runs", "regression", str(error))], []
 
 
-def _numerics(who: Contender, recorded: Numerics, console: Console) -> Told:
-    return check_numerics(who, recorded, console), []
+def _numerics(who: Contender, recorded: Numerics, runs: Runs) -> Told:
+    return check_numerics(who, recorded, runs.console), []
 
 
-def _probes(runs: Runs, units: Sequence[Planned], recorded: Scores) -> Told:
+def _probes(units: Sequence[Planned], recorded: Scores, runs: Runs) -> Told:
     """Levels where there is one right answer; elsewhere the rule of scores."""
     exact = [i for i, unit in enumerate(units) if protocol.is_probe(unit.config.env.id)]
     found = runs.of([units[i] for i in exact], recorded.seeds)
@@ -156,7 +150,7 @@ def _probes(runs: Runs, units: Sequence[Planned], recorded: Scores) -> Told:
     rest = [i for i in range(len(units)) if i not in exact]
     control = Scores("control", recorded.seeds, tuple(recorded.units[i] for i in rest))
     plan = plan_for(len(recorded.seeds), protocol.PROBE_MARGIN)
-    more, comparisons = _sequential("probes", runs, [units[i] for i in rest], control, plan)
+    more, comparisons = _sequential("probes", [units[i] for i in rest], control, plan, runs)
     for unit in units:
         if unit.name == protocol.RESUMED:
             whole = runs.directory(unit, recorded.seeds[0])
@@ -166,7 +160,7 @@ def _probes(runs: Runs, units: Sequence[Planned], recorded: Scores) -> Told:
 
 
 def _sequential(
-    tier: Tier, runs: Runs, units: Sequence[Planned], recorded: Scores, plan: Plan
+    tier: Tier, units: Sequence[Planned], recorded: Scores, plan: Plan, runs: Runs
 ) -> Told:
     """Decide at each look; more seeds are run only while it is inconclusive."""
     look: int | None = plan.looks[0]
