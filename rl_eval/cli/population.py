@@ -41,7 +41,7 @@ def parse(text: str) -> int | None:
 def choose(
     todo: Sequence[Item], place: Place, workers: int, out: Path, patience_s: float
 ) -> tuple[int, str]:
-    """Members and the reason, measured in a worker as those that will train.
+    """Members and the reason, measured on the first run in a worker as those that will train.
 
     Raises:
         WorkerError: no worker can be started.
