@@ -37,7 +37,8 @@ def stream(seed: int, purpose: Stream) -> Key[Array, ""]:
 class MetaState:
     """All that is needed to go on.
 
-    `theta` is flat. `usual_norm` is the running mean of each task's meta-gradient norm.
+    `theta` is flat, in the rule's units. `usual_norm` is the running mean of each task's
+    meta-gradient norm.
     """
 
     theta: Float[Array, " theta"]
@@ -71,14 +72,20 @@ def make_trainer(
     """The trainer of one rule on some tasks. `init` and `step` are to be jitted by the caller."""
     template = jax.eval_shape(rule.init_theta, stream(config.seed, Stream.THETA))
     flat = jax.eval_shape(lambda: ravel_pytree(jax.tree.map(jnp.zeros_like, template))[0])
-    unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), template))[1]
+    in_ones = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), template))[1]
+    units = _flat_units(rule, template)
     optimizer = outer_optimizer(config.outer, config.iterations)
+
+    def unravel(vector: Float[Array, " theta"]) -> Theta:
+        return in_ones(vector if units is None else vector * units)
+
     inners = [Inner(rule, group, config.unroll, unravel) for group in groups]
 
     def init(theta: Theta) -> MetaState:
         vector = ravel_pytree(theta)[0]
         if vector.shape != flat.shape:
             raise ValueError(f"theta has {vector.size} numbers, '{rule.name}' needs {flat.size}")
+        vector = vector if units is None else vector / units
         key = stream(config.seed, Stream.START)
         return MetaState(
             theta=vector,
@@ -119,6 +126,13 @@ def make_trainer(
         return state, progress
 
     return MetaTrainer(init, step, unravel)
+
+
+def _flat_units(rule: MetaRule, template: Theta) -> Float[Array, " theta"] | None:
+    if rule.units is None:
+        return None
+    full = jax.tree.map(lambda x, unit: jnp.full(x.shape, unit), template, rule.units(template))
+    return ravel_pytree(full)[0]
 
 
 def outer_optimizer(outer: Outer, iterations: int) -> optax.GradientTransformation:
