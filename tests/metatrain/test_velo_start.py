@@ -57,6 +57,21 @@ def test_the_step_size_of_the_start_falls_linearly_over_the_run(num_steps: int) 
         np.testing.assert_allclose(got, fallen, atol=0.07)
 
 
+def test_added_decay_is_added_to_the_direction() -> None:
+    plain = velo_start.start(jax.random.key(0))
+    more = velo_start.with_decay(plain, 0.3)
+    grads = jax.tree.map(jnp.ones_like, PARAMS)
+    step = {}
+    for name, theta in (("plain", plain), ("more", more)):
+        optimizer = velo(100, theta)
+        state = optimizer.init(PARAMS)
+        step[name], _ = jax.jit(optimizer.update)(grads, state, PARAMS, value=1.0)
+    ratio = (step["more"]["w"] - step["plain"]["w"]) / PARAMS["w"]
+    decayed = ratio[PARAMS["w"] != 0]
+    np.testing.assert_allclose(decayed, -0.3e-3 * velo_start.STEP_SIZE, rtol=0.2)
+    np.testing.assert_allclose(decayed, decayed[0], rtol=1e-2)
+
+
 def test_the_start_is_a_theta_of_velo_s_whose_unused_units_are_random() -> None:
     first, second = (velo_start.start(jax.random.key(seed)) for seed in range(2))
     weights.check(first, "velo-s")
