@@ -59,7 +59,12 @@ class _Operands(NamedTuple):
 
 
 def evaluate(
-    leaf: Leaf, mlp: Mlp, names: Sequence[str], *, diagonal_eps: float
+    leaf: Leaf,
+    mlp: Mlp,
+    names: Sequence[str],
+    *,
+    diagonal_eps: float,
+    unrolled_size: int | None = None,
 ) -> list[Float[Array, "*leaf"]]:
     """The outputs of the network for every parameter of a leaf, whatever its rank.
 
@@ -68,9 +73,11 @@ def evaluate(
         mlp: the leaf's network.
         names: the features it reads, in the order of `mlp.w0`.
         diagonal_eps: added to the second moment that divides the momenta of rank <= 1 leaves.
+        unrolled_size: parameters from which the features of a leaf are not stored; None for more
+            than 4096.
     """
     operands = _operands(leaf, diagonal_eps)
-    if leaf.g.size <= _CHUNK:
+    if leaf.g.size < (_CHUNK + 1 if unrolled_size is None else unrolled_size):
         x = _stacked(operands, names)
         return list(_dense(x, _folded(mlp, _inverse_rms(x, leaf.g.ndim))))
     # Two values to XLA: told that means and network want the same, it would store every feature.

@@ -68,6 +68,7 @@ def velo(
     weight_decay: ArrayLike = 0.0,
     legacy_loss_features: bool = False,
     legacy_lstm_state: bool = False,
+    unrolled_size: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """VeLO for a run of known length; `update` needs `params` and `value`, the loss.
 
@@ -81,6 +82,8 @@ def velo(
             the loss.
         legacy_loss_features: all loss averages look back 10 steps (`use_bugged_loss_features`).
         legacy_lstm_state: the LSTM never advances (`use_bugged_next_lstm_state`).
+        unrolled_size: parameters from which a leaf's features are fused instead of stored; None
+            for more than 4096. Speed only: smaller pays under vmap over many runs.
 
     Raises:
         WeightsError: no weights, or of another form.
@@ -106,7 +109,8 @@ def velo(
             theta, state, params, loss, num_steps, legacy_loss_features=legacy_loss_features
         )
         averages = update_averages(state.averages, g)
-        steps = _parameter_steps(theta, factor, tensors, leaves_with_averages(g, params, averages))
+        leaves = leaves_with_averages(g, params, averages)
+        steps = _parameter_steps(theta, factor, tensors, leaves, unrolled_size)
         lstm = state.lstm if legacy_lstm_state else tensors.lstm
         return steps, VeloState(state.step + 1, averages, tensors.loss, lstm)
 
@@ -136,18 +140,27 @@ def per_tensor(
 
 
 def _parameter_steps(
-    theta: Theta, factor: ArrayLike, tensors: PerTensor, leaves: list[Leaf]
+    theta: Theta,
+    factor: ArrayLike,
+    tensors: PerTensor,
+    leaves: list[Leaf],
+    unrolled_size: int | None,
 ) -> list[Float[Array, "*leaf"]]:
     networks = _mixed(theta, tensors.controls, factor)
     return [
-        tensors.lr_mult[i] * parameter_step(leaf, jax.tree.map(lambda w, i=i: w[i], networks))
+        tensors.lr_mult[i]
+        * parameter_step(leaf, jax.tree.map(lambda w, i=i: w[i], networks), unrolled_size)
         for i, leaf in enumerate(leaves)
     ]
 
 
-def parameter_step(leaf: Leaf, network: Mlp) -> Float[Array, "*leaf"]:
+def parameter_step(
+    leaf: Leaf, network: Mlp, unrolled_size: int | None = None
+) -> Float[Array, "*leaf"]:
     """The step (to be subtracted) in units of the learned learning rate; also Celo's."""
-    direction, magnitude, _ = evaluate(leaf, network, _FEATURES, diagonal_eps=0.0)
+    direction, magnitude, _ = evaluate(
+        leaf, network, _FEATURES, diagonal_eps=0.0, unrolled_size=unrolled_size
+    )
     scale = jnp.sqrt(jnp.mean(leaf.p * leaf.p) + 1e-9)
     return direction * (scale * jnp.exp(0.001 * magnitude)) * 0.001
 

@@ -37,7 +37,8 @@ def stream(seed: int, purpose: Stream) -> Key[Array, ""]:
 class MetaState:
     """All that is needed to go on.
 
-    `theta` is flat. `usual_norm` is the running mean of each task's meta-gradient norm.
+    `theta` is flat, in the rule's units. `usual_norm` is the running mean of each task's
+    meta-gradient norm.
     """
 
     theta: Float[Array, " theta"]
@@ -69,16 +70,12 @@ def make_trainer(
     config: MetaTrainConfig, rule: MetaRule, groups: Sequence[TaskGroup]
 ) -> MetaTrainer:
     """The trainer of one rule on some tasks. `init` and `step` are to be jitted by the caller."""
-    template = jax.eval_shape(rule.init_theta, stream(config.seed, Stream.THETA))
-    flat = jax.eval_shape(lambda: ravel_pytree(jax.tree.map(jnp.zeros_like, template))[0])
-    unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), template))[1]
+    ravel, unravel = _flattening(rule, stream(config.seed, Stream.THETA))
     optimizer = outer_optimizer(config.outer, config.iterations)
     inners = [Inner(rule, group, config.unroll, unravel) for group in groups]
 
     def init(theta: Theta) -> MetaState:
-        vector = ravel_pytree(theta)[0]
-        if vector.shape != flat.shape:
-            raise ValueError(f"theta has {vector.size} numbers, '{rule.name}' needs {flat.size}")
+        vector = ravel(theta)
         key = stream(config.seed, Stream.START)
         return MetaState(
             theta=vector,
@@ -119,6 +116,26 @@ def make_trainer(
         return state, progress
 
     return MetaTrainer(init, step, unravel)
+
+
+def _flattening(
+    rule: MetaRule, key: Key[Array, ""]
+) -> tuple[Callable[[Theta], Float[Array, " theta"]], Callable[[Float[Array, " theta"]], Theta]]:
+    """From theta to a vector in the rule's units, and back."""
+    shapes = jax.eval_shape(rule.init_theta, key)
+    flat, unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))
+    units = None
+    if rule.units is not None:
+        full = jax.tree.map(lambda x, unit: jnp.full(x.shape, unit), shapes, rule.units(shapes))
+        units = ravel_pytree(full)[0]
+
+    def ravel(theta: Theta) -> Float[Array, " theta"]:
+        vector = ravel_pytree(theta)[0]
+        if vector.size != flat.size:
+            raise ValueError(f"theta has {vector.size} numbers, '{rule.name}' needs {flat.size}")
+        return vector if units is None else vector / units
+
+    return ravel, unravel if units is None else lambda vector: unravel(vector * units)
 
 
 def outer_optimizer(outer: Outer, iterations: int) -> optax.GradientTransformation:

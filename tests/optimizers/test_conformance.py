@@ -222,6 +222,14 @@ def trained(rule):
     return jax.jit(run)(START)
 
 
+SHORT_OF = {  # shipped weights that do not get there
+    ("velo-s", "rosenbrock"): "meta-trained on tensors of 10 to 2,048 numbers: two stop short",
+    ("velo-s", "ranks"): "meta-trained on tensors of 10 to 2,048 numbers: a lone one drifts",
+}
+
+
 @pytest.mark.parametrize("target", START)
-def test_converges(trained, target):
+def test_converges(rule, trained, target, request):
+    if reason := SHORT_OF.get((rule.spec.name, target)):
+        request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True))
     assert_close(trained[target], GOAL[target], rtol=0, atol=3e-2)

@@ -153,6 +153,11 @@ def test_weight_decay_is_a_change_of_gradient_and_loss():
     chex.assert_trees_all_close(decayed, changed, rtol=1e-5, atol=1e-6)
 
 
+def test_unrolled_size_changes_the_program_and_not_its_result(plain):
+    params, _ = run(velo(NUM_STEPS, make_theta(), unrolled_size=0), shapes=RANKS)
+    chex.assert_trees_all_close(params, plain[0], rtol=1e-4, atol=1e-6)
+
+
 def test_gradients_are_clipped_elementwise():
     optimizer, params = velo(NUM_STEPS, make_theta()), tree(0)
     huge, clipped = (jax.tree.map(lambda x, s=s: x * 0 + s, params) for s in (1e9, 1e3))
