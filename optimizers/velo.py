@@ -73,17 +73,13 @@ def velo(
     """VeLO for a run of known length; `update` needs `params` and `value`, the loss.
 
     Args:
-        num_steps: gradient steps of the whole run. Above 150,000 it warns; Google's wrapper
-            accumulates gradients there, this does not.
+        num_steps: gradient steps of the whole run; a warning says what is beyond `LONGEST_RUN`.
         theta: weights, see `optimizers.weights`; None for those in the folder RL_EVAL_WEIGHTS.
-        ff_mult: factor on the mixed weights. None: 100 for Google's size (512 units, 256 banks),
-            else 1, as in the repository of Celo.
-        weight_decay: times the parameters is added to the gradient, times their squared norm to
-            the loss.
+        ff_mult: factor on the mixed weights; None for `factor_of(theta)`.
+        weight_decay: times the parameters joins the gradient, times their squared norm the loss.
         legacy_loss_features: all loss averages look back 10 steps (`use_bugged_loss_features`).
         legacy_lstm_state: the LSTM never advances (`use_bugged_next_lstm_state`).
-        unrolled_size: parameters from which a leaf's features are fused instead of stored; None
-            for more than 4096. Speed only: smaller pays under vmap over many runs.
+        unrolled_size: see `per_parameter.evaluate`. Speed only: smaller pays under vmap.
 
     Raises:
         WeightsError: no weights, or of another form.
@@ -96,9 +92,8 @@ def velo(
 
     def init(params: optax.Params) -> VeloState:
         lstm = init_lstm(theta, rows=len(jax.tree.leaves(params)))
-        return VeloState(
-            jnp.zeros((), jnp.int32), init_averages(params), init_loss_statistics(), lstm
-        )
+        rest = init_averages(params), init_loss_statistics()
+        return VeloState(jnp.zeros((), jnp.int32), *rest, lstm)
 
     def step(
         grads: optax.Updates, state: VeloState, params: optax.Params, loss: Float[Array, ""]
@@ -202,7 +197,10 @@ def _moments(leaf: Leaf) -> Float[Array, " moment"]:
 
 
 def factor_of(theta: Theta) -> float:
-    """The factor on mixed weights under which theta of this size was trained."""
+    """The factor on mixed weights under which theta of this size was trained.
+
+    100 for Google's size (512 units, 256 banks), else 1, as in the repository of Celo.
+    """
     return 100.0 if theta["rnn_params"]["rnn_to_controls"]["w"].shape == (512, 256) else 1.0
 
 
