@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -22,6 +23,10 @@ COMPILED = tempfile.mkdtemp(prefix="rl_eval-compiled-")
 atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+
+# A shell has what it starts in the background ignore Ctrl-C, which the commands under test inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = Path(os.environ.get("RL_EVAL_GOLDEN", Path(__file__).parent / "golden"))
 RELEASED = Path(__file__).parents[2] / "shared" / "golden"  # weights that are not ours to ship

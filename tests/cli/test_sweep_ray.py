@@ -9,9 +9,11 @@ import time
 
 import pytest
 from cli.processes import Commands
+from report.landscape import base
 
 from rl_eval.cli.sweep_workers import Processes, Tasks, members, parse
 from rl_eval.settings import SettingsError
+from sweeps.work import Item
 
 SPACE = "{design: grid, points: 2, optimizer: {learning_rate: {choice: [1.0e-3, 1.0e-2]}}}"
 SMALL = ("num_envs=4", "num_steps=16", "hidden_sizes=[8]", "log_every=50")
@@ -43,7 +45,7 @@ def test_ctrl_c_stops_the_tasks_which_save_themselves_and_are_gone_on_with(tmp_p
     assert any(out.glob("trials/*/*/resumes.jsonl"))
 
 
-def test_workers_are_processes_or_tasks_of_a_cluster(monkeypatch):
+def test_workers_are_processes_or_tasks_of_a_cluster(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert parse("ray", None, 0.25) == Tasks("local", 1.0, 0.25)
     assert parse("ray://there:10001", 2.0, None) == Tasks("ray://there:10001", 2.0, 0.0)
@@ -52,9 +54,9 @@ def test_workers_are_processes_or_tasks_of_a_cluster(monkeypatch):
     assert parse("ray", None, None).address == "here:6379"
     three = parse("3", None, None)
     assert isinstance(three, Processes)
-    todo = [None] * 7
-    assert members(three, 1, todo, None, 1.0) == (1, "3 workers, 1 at a time: as asked for")
-    assert members(three, 4, todo, None, 1.0) == (4, "2 workers, 4 at a time: as asked for")
+    todo = [Item("a", base("probe/landscape", "adamw"), tmp_path, "one")] * 7
+    assert members(three, 1, todo, tmp_path, 1.0) == (1, "3 workers, 1 at a time: as asked for")
+    assert members(three, 4, todo, tmp_path, 1.0) == (4, "2 workers, 4 at a time: as asked for")
     for given in (("local", 1.0, None), ("ray", 0.0, None), ("ray", None, -1.0), ("0", None, None)):
         with pytest.raises(SettingsError):
             parse(*given)
