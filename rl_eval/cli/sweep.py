@@ -37,6 +37,7 @@ from sweeps.designs import Design
 from sweeps.space import make_space
 from sweeps.trials import Trial
 
+ONE_BY_ONE = "--prune stops members one by one: it needs --population 1"
 COUNTED = ("completed", "diverged", "pruned", "failed")
 
 
@@ -87,7 +88,7 @@ def run(args: Sweep) -> int:
     """Exit code: 1 if a run failed, 3 if every run diverged, else 0."""
     console = Console(stderr=args.json)
     place = sweep_workers.parse(args.workers, args.cpus, args.gpus)
-    _check_population(args, place)
+    asked = _population(args, place)
     if args.resume is not None:
         out = args.resume
         _refuse_others(args)
@@ -95,7 +96,7 @@ def run(args: Sweep) -> int:
             raise SettingsError(f"--resume {out}: there is no such directory")
         with locked(out):
             described, trials = extended(out, seeds_of(args.seeds), args.trials, _command())
-            _run(args, out, described, trials, place, console)
+            _run(args, out, described, trials, place, asked, console)
     else:
         described = _describe(args)
         trials = trials_of(described)
@@ -104,7 +105,7 @@ def run(args: Sweep) -> int:
         with locked(out):
             refuse_taken(out, "sweep.json", "sweep", beside=PLAN)
             write(out, described, trials)
-            _run(args, out, described, trials, place, console)
+            _run(args, out, described, trials, place, asked, console)
     return _report(console, out, as_json=args.json)
 
 
@@ -126,9 +127,17 @@ def _run(
     described: Plan,
     trials: Sequence[Trial],
     place: Processes | Tasks,
+    asked: int | None,
     console: Console,
 ) -> None:
-    """Everything that has not ended, with a live display."""
+    """Everything that has not ended, with a live display.
+
+    `asked`: members to train at once; None for as many as are fastest.
+    """
+    if described.pruning:
+        if (asked or 1) > 1:
+            raise SettingsError(ONE_BY_ONE)
+        asked = 1
     todo = execute.items(trials, described.seeds, out, retry_failed=args.retry_failed)
     tally = execute.tally(trials, described.seeds, out, todo)
     signatures = len({item.signature for item in todo})
@@ -144,7 +153,6 @@ def _run(
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    asked = 1 if described.pruning else population.parse(args.population)
     together, sentence = sweep_workers.members(place, asked, todo, out, args.patience)
     say(sentence)
     whole = "--prune needs the directory of the sweep on every node"
@@ -229,14 +237,15 @@ def _listed(text: str) -> tuple[str, ...]:
     return names
 
 
-def _check_population(args: Sweep, place: Processes | Tasks) -> None:
-    """Only workers of this machine train several members, which go on to their ends together."""
-    if (population.parse(args.population) or 1) == 1:
-        return
-    if isinstance(place, Tasks):
-        raise SettingsError("--population is for local workers; a Ray task trains one member")
-    if args.prune:
-        raise SettingsError("--prune stops members one by one: it needs --population 1")
+def _population(args: Sweep, place: Processes | Tasks) -> int | None:
+    """What `--population` asks for; members of one population go on to their ends together."""
+    asked = population.parse(args.population)
+    if (asked or 1) > 1:
+        if isinstance(place, Tasks):
+            raise SettingsError("--population is for local workers; a Ray task trains one member")
+        if args.prune:
+            raise SettingsError(ONE_BY_ONE)
+    return asked
 
 
 def _design(name: str | None) -> Design | None:

@@ -6,31 +6,20 @@ import json
 
 import numpy as np
 import pytest
-from cli.test_trial import SMALL, lines
+from cli.test_trial import config_of, lines
 from report.landscape import base
 
 from rl_eval.cli import population
-from rl_eval.cli.configure import resolve
 from rl_eval.cli.trial import make, make_together
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.settings import SettingsError, read
 from sweeps.places import cores
 from sweeps.work import Item
 
-
-def config_of(rate, gamma, seed):
-    flags = {
-        "total_timesteps": 512,
-        "seeds": [seed],
-        "evaluation": {"every": 256, "episodes": 4},
-        "optimizer": {"hyperparameters": {"learning_rate": rate}},
-        "hparams": {"gamma": gamma},
-    }
-    return to_dict(resolve(env="CartPole-v1", optimizer="adam", flags=flags, assignments=SMALL)[0])
-
-
 CONFIGS = [
-    config_of(rate, gamma, seed) for rate, gamma in ((1e-3, 0.99), (1e-2, 0.9)) for seed in (0, 3)
+    to_dict(config_of(rate, gamma, seed, "adam"))
+    for rate, gamma in ((1e-3, 0.99), (1e-2, 0.9))
+    for seed in (0, 3)
 ]
 
 
@@ -124,3 +113,17 @@ def test_auto_takes_what_a_worker_measured(tmp_path, monkeypatch):
 def test_a_formula_is_never_measured(tmp_path):
     todo = [Item("0", base("probe/landscape", "adamw"), tmp_path, "one")]
     assert population.choose(todo, None, 1, tmp_path, 1.0) == (1, "a formula is not trained")
+
+
+def test_a_pruned_sweep_is_not_gone_on_with_as_a_population(commands, tmp_path):
+    space, out = tmp_path / "space.yaml", tmp_path / "sweep"
+    space.write_text("{design: random, ppo: {gamma: {uniform: [0.9, 1.0]}}}")
+    new = ["sweep", "--space", str(space), "--env", "probe/landscape", "--prune", "asha"]
+    code, said = commands.run(*new, "--out", str(out), "--trials", "2", "--population", "2")
+    assert code == 2, said
+    assert not out.exists()
+    assert commands.run(*new, "--out", str(out), "--trials", "2")[0] == 0
+    again = ["sweep", "--resume", str(out), "--trials", "4", "--population", "2"]
+    code, said = commands.run(*again)
+    assert code == 2
+    assert "--population 1" in said

@@ -16,7 +16,7 @@ OPTIMIZER = "schedule-free-adamw"  # which evaluates other parameters than it tr
 SMALL = ("num_envs=4", "num_steps=16", "hidden_sizes=[8]", "log_every=2")
 
 
-def config_of(rate, gamma, seed):
+def config_of(rate, gamma, seed, optimizer=OPTIMIZER):
     flags = {
         "total_timesteps": 512,
         "seeds": [seed],
@@ -24,7 +24,7 @@ def config_of(rate, gamma, seed):
         "optimizer": {"hyperparameters": {"learning_rate": rate}},
         "hparams": {"gamma": gamma},
     }
-    return resolve(env="CartPole-v1", optimizer=OPTIMIZER, flags=flags, assignments=SMALL)[0]
+    return resolve(env="CartPole-v1", optimizer=optimizer, flags=flags, assignments=SMALL)[0]
 
 
 class Compiled(logging.Handler):
