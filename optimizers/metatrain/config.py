@@ -73,8 +73,9 @@ class MetaTrainConfig:
         optimizer: the update rule (see `rules.RULES`).
         iterations: updates of theta; decides the learning rate schedule too.
         seed: of every random stream.
-        tasks: names of built-in image sets (see `data`) or paths of MNIST-like npz files.
-        hidden: widths of the hidden layers of the inner problems.
+        tasks: names of built-in image sets (see `data`) or paths of MNIST-like npz files; each may
+            end in hidden widths of its own, `digits:64x64`.
+        hidden: widths of the hidden layers of the other inner problems.
         batch_size: images per inner step.
         init: weights file to start from; None starts at random.
     """

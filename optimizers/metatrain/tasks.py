@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,10 +149,18 @@ def image_task(
 
 
 def resolve(name: str, hidden: tuple[int, ...] = (32,), batch_size: int = 64) -> MetaTask:
-    """The task of a built-in set's name, or of a `.npz` file (see `read_npz`)."""
-    if name.endswith(".npz"):
-        return image_task(Path(name).stem, read_npz(Path(name)), hidden, batch_size)
-    return image_task(name, data.load(name, "train"), hidden, batch_size)
+    """The task of a built-in set's name, or of a `.npz` file (see `read_npz`).
+
+    Hidden widths may follow a colon: `digits:64x64` has two layers of 64, whatever `hidden` says.
+    """
+    own = re.search(r":([1-9]\d*(?:x[1-9]\d*)*)$", name)
+    source, suffix = (name[: own.start()], own[0]) if own else (name, "")
+    if own:
+        hidden = tuple(int(width) for width in own[1].split("x"))
+    if source.endswith(".npz"):
+        path = Path(source)
+        return image_task(path.stem + suffix, read_npz(path), hidden, batch_size)
+    return image_task(name, data.load(source, "train"), hidden, batch_size)
 
 
 def read_npz(path: Path, side: int = 8) -> data.ImageSet:

@@ -56,6 +56,23 @@ def test_a_fresh_classifier_is_at_chance() -> None:
     assert abs(float(value) - np.log(10)) < 0.3
 
 
+@pytest.mark.parametrize(("suffix", "widths"), [("", (7,)), (":5", (5,)), (":12x6", (12, 6))])
+def test_a_name_may_end_in_hidden_widths(tmp_path: Path, suffix: str, widths: tuple) -> None:
+    shapes = images(30, 3)
+    np.savez(tmp_path / "own.npz", images=shapes.images, labels=shapes.labels)
+    for name, label in (("digits", "digits"), (str(tmp_path / "own.npz"), "own")):
+        task = tasks.resolve(name + suffix, hidden=(7,))
+        assert task.name == label + suffix
+        biases = [layer["bias"].size for layer in task.init(jax.random.key(0)).values()]
+        assert biases == [*widths, 10]
+
+
+@pytest.mark.parametrize("name", ["digits:", "digits:0", "digits:6x", "digits:x6"])
+def test_other_suffixes_are_no_set(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no data set '{name}'"):
+        tasks.resolve(name)
+
+
 @pytest.mark.parametrize("names", [("x_train", "y_train"), ("images", "labels")])
 def test_an_mnist_like_file_is_averaged_to_8x8(tmp_path: Path, names: tuple[str, str]) -> None:
     pixels = np.zeros((20, 28, 28), np.uint8)
