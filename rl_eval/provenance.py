@@ -47,18 +47,17 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout this code runs from and whether it was changed; None outside one."""
+def git_state(file: Path = Path(__file__)) -> dict[str, Any] | None:
+    """Commit of the checkout that `file` is in and whether it was changed; None outside one."""
 
     def git(*args: str) -> str:
-        here = Path(__file__).parent
-        out = subprocess.run(
-            ["git", "-C", str(here), *args], capture_output=True, text=True, timeout=10, check=True
-        )
+        # Without optional locks: a run killed here must not leave its user's index locked.
+        command = ["git", "--no-optional-locks", "-C", str(file.parent), *args]
+        out = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return out.stdout.strip()
 
     try:
-        if not git("ls-files", __file__):
+        if not git("ls-files", str(file)):
             return None
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
