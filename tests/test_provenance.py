@@ -34,7 +34,7 @@ def test_a_checkout_is_its_commit_and_whether_it_was_changed(checkout: Path) -> 
     assert git_state(checkout) == {"commit": head, "dirty": True}
 
 
-def test_code_outside_a_checkout_has_no_commit(checkout: Path, tmp_path: Path) -> None:
+def test_code_that_git_does_not_know_has_no_commit(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "other.py").touch()
     assert git_state(tmp_path / "other.py") is None
 

@@ -153,9 +153,9 @@ def resolve(name: str, hidden: tuple[int, ...] = (32,), batch_size: int = 64) ->
 
     Hidden widths may follow a colon: `digits:64x64` has two layers of 64, whatever `hidden` says.
     """
-    own = re.search(r":([1-9]\d*(?:x[1-9]\d*)*)$", name)
-    source, suffix = (name[: own.start()], own[0]) if own else (name, "")
-    if own:
+    source, suffix = name, ""
+    if own := re.search(r":([1-9]\d*(?:x[1-9]\d*)*)$", name):
+        source, suffix = name[: own.start()], own[0]
         hidden = tuple(int(width) for width in own[1].split("x"))
     if source.endswith(".npz"):
         path = Path(source)
