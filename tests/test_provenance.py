@@ -11,24 +11,24 @@ import pytest
 from rl_eval.provenance import git_state
 
 
+def git(folder: Path, *args: str) -> str:
+    command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A file in a repository of one commit."""
     file = tmp_path / "code.py"
     file.write_text("x = 1\n")
-    for args in (
-        ["init", "-q"],
-        ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first"],
-    ):
-        subprocess.run(["git", "-C", str(tmp_path), *args], check=True)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
     return file
 
 
 def test_a_checkout_is_its_commit_and_whether_it_was_changed(checkout: Path) -> None:
-    head = subprocess.run(
-        ["git", "-C", str(checkout.parent), "rev-parse", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
+    head = git(checkout.parent, "rev-parse", "HEAD")
     assert git_state(checkout) == {"commit": head, "dirty": False}
     checkout.write_text("x = 2\n")
     assert git_state(checkout) == {"commit": head, "dirty": True}
