@@ -21,6 +21,7 @@ class Unroll:
         narrowest: least reparametrisation factor; log-uniform.
         widest: greatest reparametrisation factor.
         sigma: standard deviation of the perturbations of theta.
+        linear_decay: let the inner step size fall linearly to zero over an unroll.
     """
 
     particles: int = 4
@@ -30,6 +31,7 @@ class Unroll:
     narrowest: float = 1e-2
     widest: float = 1e2
     sigma: float = 0.01
+    linear_decay: bool = False
 
     def __post_init__(self) -> None:
         if self.particles < 1 or self.truncation < 1 or self.sigma <= 0:
@@ -53,6 +55,7 @@ class Outer:
         weight_decay: decoupled.
         clip_ratio: a task's gradient is shortened to this many times its usual norm.
         clip_decay: of the running mean of that norm, per iteration.
+        balance: divide each task's gradient by its usual norm, so that tasks of low loss count too.
     """
 
     learning_rate: float = 1e-3
@@ -63,6 +66,7 @@ class Outer:
     weight_decay: float = 0.0
     clip_ratio: float = 3.0
     clip_decay: float = 0.95
+    balance: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,7 +98,10 @@ def make_trainer(
         gradient, norm, usual_norm = clip_by_usual_norm(
             told.gradient.mean(1), state.usual_norm, state.iteration, config.outer
         )
-        updates, outer = optimizer.update(gradient.mean(0), state.outer, state.theta)
+        direction = (
+            mean_over_tasks(gradient, usual_norm) if config.outer.balance else gradient.mean(0)
+        )
+        updates, outer = optimizer.update(direction, state.outer, state.theta)
         progress = Progress(
             meta_loss=told.meta_loss.mean((1, 2)),
             norm=norm,
@@ -116,6 +119,13 @@ def make_trainer(
         return state, progress
 
     return MetaTrainer(init, step, unravel)
+
+
+def mean_over_tasks(
+    gradient: Float[Array, "task theta"], usual_norm: Float[Array, " task"]
+) -> Float[Array, " theta"]:
+    """Mean of the gradients, each in units of its task's usual norm."""
+    return 1 / jnp.maximum(usual_norm, jnp.finfo(usual_norm.dtype).tiny) @ gradient / len(gradient)
 
 
 def _flattening(

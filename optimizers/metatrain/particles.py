@@ -146,6 +146,7 @@ def _run(
         theta: Theta,
         num_steps: Float[Array, ""],
         factor: Float[Array, ""],
+        left: Float[Array, ""],
         batch: Batch,
         params: Params,
         opt_state: optax.OptState,
@@ -154,22 +155,26 @@ def _run(
         grads = jax.tree.map(jnp.nan_to_num, grads)
         opt = optax.with_extra_args_support(rule.make(theta, num_steps))
         updates, opt_state = opt.update(grads, opt_state, params, value=loss)
-        return optax.apply_updates(params, updates), opt_state, loss
+        return optax.apply_updates(params, optax.tree.scale(left, updates)), opt_state, loss
 
-    pair_axes = (0, None, None, None, 0, 0)
+    pair_axes = (0, None, None, None, None, 0, 0)
     every = jax.vmap(jax.vmap(jax.vmap(step, pair_axes)))
     num_steps = particles.length.astype(jnp.float32)
 
-    def body(carry: Any, rows: Int[Array, "task particle batch"]) -> Any:
+    def body(carry: Any, now: tuple[Int[Array, ""], Int[Array, "task particle batch"]]) -> Any:
         params, opt_state = carry
-        batch = group.batch(rows)
+        count, rows = now
+        left = jnp.ones(inner.shape)
+        if unroll.linear_decay:
+            left = jnp.maximum(1 - (particles.step + count) / num_steps, 0)
         params, opt_state, loss = every(
-            thetas, num_steps, particles.factor, batch, params, opt_state
+            thetas, num_steps, particles.factor, left, group.batch(rows), params, opt_state
         )
         return (params, opt_state), loss
 
     rows = group.draw(key, unroll.truncation, unroll.particles)
-    (params, opt_state), losses = jax.lax.scan(body, (particles.params, particles.opt_state), rows)
+    begin = particles.params, particles.opt_state
+    (params, opt_state), losses = jax.lax.scan(body, begin, (jnp.arange(len(rows)), rows))
     return params, opt_state, losses
 
 

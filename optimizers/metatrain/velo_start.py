@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
+from optimizers.metatrain.passing import pass_through
 from optimizers.weights import Theta, initial
 
 BANKS = 32
 STEP_SIZE = 20.0  # at the first step, in thousandths of the RMS of a tensor's parameters
 LAST_SHARE = 0.05  # of the step size, at the last step
-PASSED = {"w0__5": 0.7, "w0__8": 0.7, "w0__2": 0.1}  # m_s of decay 0.9, g_s, and p
+PASSED = {"w0__5": (0.7,), "w0__8": (0.7,), "w0__2": (0.1,)}  # m_s of decay 0.9, g_s, and p
 
 _CLOCK = 0  # the LSTM's unit that tells the time
 _SHARES = (0.065, 0.085, 0.15, 0.2, 0.2, 0.15, 0.1, 0.05)  # of the run, around each time feature
@@ -40,7 +41,9 @@ def start(key: Key[Array, ""]) -> Theta:
     layers["rnn_to_controls"] = {"w": controls, "b": jnp.ones(BANKS)}
     fall = jnp.zeros_like(heads["step_size"]["w"]).at[_CLOCK].set((LAST_SHARE - 1) / _clock(1.0))
     layers["step_size"] = {"w": STEP_SIZE * fall, "b": jnp.full(1, STEP_SIZE)}
-    banks = _passing(theta["ff_mod_stack"]["~"])
+    # independent banks average out: wider ones, so that something is left of what is random
+    banks = {name: w * math.sqrt(BANKS) for name, w in theta["ff_mod_stack"]["~"].items()}
+    banks = pass_through(banks, PASSED)
     return theta | {"ff_mod_stack": {"~": banks}, "rnn_params": layers}
 
 
@@ -53,21 +56,6 @@ def units(theta: Theta) -> Any:
     heads = {"rnn_to_controls": ones, "step_size": ones | {"b": 0.3 * STEP_SIZE}}
     banks = jax.tree.map(lambda x: math.sqrt(BANKS), theta["ff_mod_stack"])
     return tree | {"ff_mod_stack": banks, "rnn_params": tree["rnn_params"] | heads}
-
-
-def _passing(drawn: Theta) -> Theta:
-    """The banks: two units of each layer pass the direction, the others stay random, but wider,
-    since independent banks average out, and unread.
-    """
-    signs = jnp.array([1.0, -1.0])
-    banks = {name: w * math.sqrt(BANKS) for name, w in drawn.items()}
-    for name in banks:
-        if name.startswith("w0"):
-            banks[name] = banks[name].at[:, :, :2].set(0)
-            banks[name] = banks[name].at[:, 0, :2].set(PASSED.get(name, 0.0) * signs)
-    banks["w1"] = banks["w1"].at[:, :, :2].set(jnp.eye(4, 2))
-    banks["w2"] = jnp.zeros_like(banks["w2"]).at[:, :2, 0].set(signs)
-    return banks
 
 
 def _with_clock(layers: Theta) -> Theta:

@@ -38,6 +38,24 @@ def test_a_zero_gradient_stays_zero() -> None:
     np.testing.assert_array_equal(gradient, 0)
 
 
+def test_balanced_tasks_pull_alike_however_small_their_losses_are() -> None:
+    gradient = jnp.array([[3.0, 0.0], [0.0, 0.003]])
+    direction = outer.mean_over_tasks(gradient, jnp.array([2.0, 0.002]))
+    np.testing.assert_allclose(direction, [0.75, 0.75], rtol=1e-6)
+    np.testing.assert_array_equal(outer.mean_over_tasks(0 * gradient, jnp.zeros(2)), 0)
+
+
+def test_balancing_changes_where_theta_goes_only_if_it_is_asked_for() -> None:
+    groups = tasks.group_tasks([tiny.parabola(), tiny.parabola("far", start=2.0)])
+    rule, seen = tiny.sgd_rule(), []
+    for balance in (False, True):
+        config = dataclasses.replace(tiny.CONFIG, outer=Outer(balance=balance))
+        trainer = outer.make_trainer(config, rule, groups)
+        state = jax.jit(trainer.init)(rule.init_theta(jax.random.key(0)))
+        seen.append(jax.jit(trainer.step)(state)[0].outer[0].mu)
+    assert abs(seen[0] - seen[1]).max() > 1e-3
+
+
 def test_theta_moves_towards_faster_learning_and_groups_are_trained_together() -> None:
     config = dataclasses.replace(tiny.CONFIG, outer=Outer(learning_rate=0.05, warmup=5))
     groups = tasks.group_tasks([tiny.parabola(), tiny.noisy_parabola()])

@@ -123,6 +123,16 @@ def test_the_rule_is_told_the_length_of_its_unroll() -> None:
     np.testing.assert_array_equal(after.params["x"][..., 0], want)
 
 
+def test_a_decaying_step_size_reaches_zero_where_the_unroll_ends() -> None:
+    unroll = Unroll(4, truncation=5, shortest=20, longest=20, narrowest=1.0, widest=1.0, sigma=1e-9)
+    state, truncate = begin(tiny.parabola(), dataclasses.replace(unroll, linear_decay=True))
+    state = state.replace(step=jnp.array([[0, 5, 10, 15]]))  # each particle a quarter further on
+    after, _ = truncate(state, jax.random.key(1))
+    left = 1 - np.arange(20).reshape(4, 5) / 20
+    want = (1 - 0.05 * left).prod(1)  # x - step size * x from x = 1, at tiny.sgd_rule's 0.05
+    np.testing.assert_allclose(after.params["x"][0, :, 0], want, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["celo2", "velo-s"])  # between them: every ingredient
 def test_every_rule_is_perturbed_and_vmapped_over_particles(name: str) -> None:
     init, loss = tasks.mlp_classifier((4, 3, 2))
