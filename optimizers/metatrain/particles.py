@@ -155,7 +155,9 @@ def _run(
         grads = jax.tree.map(jnp.nan_to_num, grads)
         opt = optax.with_extra_args_support(rule.make(theta, num_steps))
         updates, opt_state = opt.update(grads, opt_state, params, value=loss)
-        return optax.apply_updates(params, optax.tree.scale(left, updates)), opt_state, loss
+        if unroll.linear_decay:  # and only then: a product by 1 would change the rounding
+            updates = optax.tree.scale(left, updates)
+        return optax.apply_updates(params, updates), opt_state, loss
 
     pair_axes = (0, None, None, None, None, 0, 0)
     every = jax.vmap(jax.vmap(jax.vmap(step, pair_axes)))
@@ -164,9 +166,7 @@ def _run(
     def body(carry: Any, now: tuple[Int[Array, ""], Int[Array, "task particle batch"]]) -> Any:
         params, opt_state = carry
         count, rows = now
-        left = jnp.ones(inner.shape)
-        if unroll.linear_decay:
-            left = jnp.maximum(1 - (particles.step + count) / num_steps, 0)
+        left = jnp.maximum(1 - (particles.step + count) / num_steps, 0)
         params, opt_state, loss = every(
             thetas, num_steps, particles.factor, left, group.batch(rows), params, opt_state
         )
