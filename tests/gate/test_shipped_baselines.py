@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from optimizers import weights
 from rl_eval.cli.gate_tiers import tasks_of
 from rl_eval.cli.gate_units import plan_again
 from rl_eval.gate import protocol
@@ -20,13 +21,14 @@ def test_some_ship():
         "adamw-0.1.json",
         "celo2-0.1.json",
         "celo2-base-0.1.json",
+        "celo2-base-0.2.json",
     }
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_shipped_baseline_is_of_this_protocol_and_of_runs_that_learned(file):
     known = load(file)
-    assert file.stem == f"{known.release.optimizer}-0.1"
+    assert re.fullmatch(rf"{known.release.optimizer}-0\.\d", file.stem)
     assert known.tiers == ("numerics", "probes", "benchmark")
     assert known.benchmark.suite == "quick"
     name = known.release.optimizer
@@ -42,6 +44,12 @@ def test_a_shipped_baseline_is_of_this_protocol_and_of_runs_that_learned(file):
         if protocol.is_probe(unit.config.env.id)
         for run in unit.runs
     )
+
+
+@pytest.mark.parametrize("name", ["celo2", "celo2-base"])
+def test_the_newest_baseline_is_of_the_weights_that_ship(name):
+    newest = [load(file) for file in FILES if re.fullmatch(rf"{name}-0\.\d", file.stem)][-1]
+    assert newest.release.weights["sha256"] == weights.manifest()[name]["sha256"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
