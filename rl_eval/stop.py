@@ -13,6 +13,7 @@ from contextlib import contextmanager
 GRACE_SECONDS = 4.0  # for the chunk in progress and its checkpoint; then the process just ends
 ECHO_SECONDS = 1.0  # wrappers such as timeout(1) pass on a signal that the process got as well
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_REPEATED = 128  # added to a signal that Python heard, which C should have told of before
 
 
 class Terminated(BaseException):
@@ -52,8 +53,13 @@ def graceful(at_the_last: Callable[[], object]) -> Iterator[StopRequest]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     watcher = threading.Thread(target=_watch, args=(reader, request, at_the_last), daemon=True)
-    # The handlers do nothing: the byte that C writes for each signal is what the watcher acts on.
-    previous = [signal.signal(number, lambda *_: None) for number in _SIGNALS]
+
+    def repeat(number: int, frame: object) -> None:
+        os.write(writer, bytes([_REPEATED + number]))
+
+    # The watcher acts on the byte that C writes for each signal, even during a compiled call. An
+    # event loop takes it away while it runs (orbax saves in one of uvloop), hence the repetition.
+    previous = [signal.signal(number, repeat) for number in _SIGNALS]
     old_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher.start()
     try:
@@ -76,11 +82,12 @@ def _watch(reader: int, request: StopRequest, at_the_last: Callable[[], object])
         received = os.read(reader, 1) if ready else None
         if received == b"":
             return
-        if received is not None and received[0] not in _SIGNALS:
+        byte = received[0] if received else None  # None: the grace is over
+        if byte is not None and byte % _REPEATED not in _SIGNALS:
             continue
-        if received is not None and request.signal is None:
-            request.signal, asked = received[0], time.monotonic()
-        elif received is None or time.monotonic() - asked > ECHO_SECONDS:
+        if byte is not None and request.signal is None:
+            request.signal, asked = byte % _REPEATED, time.monotonic()
+        elif byte is None or (byte in _SIGNALS and time.monotonic() - asked > ECHO_SECONDS):
             at_the_last()
             os.write(2, b"rl-eval: stopped at once; the last checkpoint is where it goes on\n")
             os._exit(128 + (request.signal or 0))

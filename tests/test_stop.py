@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -71,6 +72,22 @@ def test_the_same_signal_passed_on_by_a_wrapper_is_not_a_second_one():
         time.sleep(0.1)
     said, _ = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "saved\n")
+
+
+def test_a_signal_is_heard_while_an_event_loop_has_the_wakeup_descriptor():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with graceful(lambda: None) as request:
+        before = signal.set_wakeup_fd(writer)  # as uvloop does, in which orbax saves
+        signal.raise_signal(signal.SIGINT)
+        signal.set_wakeup_fd(before)
+        deadline = time.monotonic() + 2
+        while request.signal is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(KeyboardInterrupt):
+            request.check()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_handlers_are_as_before_afterwards():

@@ -35,8 +35,9 @@ def test_ctrl_c_stops_the_tasks_which_save_themselves_and_are_gone_on_with(tmp_p
     assert command.wait(timeout=60) == 130, command.said
     assert "Ray, 1 nodes" in command.said
     assert f"rl-eval sweep --resume {out} goes on" in command.said
-    stopped = [json.loads(f.read_text())["reason"] for f in out.glob("trials/*/*/status.json")]
-    assert any(reason.startswith("interrupted") for reason in stopped)
+    stopped = [json.loads(f.read_text()) for f in out.glob("trials/*/*/status.json")]
+    assert any((status["reason"] or "").startswith("interrupted") for status in stopped)
+    assert not any(status["status"] == "completed" for status in stopped)
     assert any(out.glob("trials/*/*/checkpoints/*"))
 
     code, said = commands.run("sweep", "--resume", str(out), "--json")
