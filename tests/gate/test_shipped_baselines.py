@@ -28,7 +28,7 @@ def test_some_ship():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_shipped_baseline_is_of_this_protocol_and_of_runs_that_learned(file):
     known = load(file)
-    assert re.fullmatch(rf"{known.release.optimizer}-0\.\d", file.stem)
+    assert file.match(f"{known.release.optimizer}-0.?.json")
     assert known.tiers == ("numerics", "probes", "benchmark")
     assert known.benchmark.suite == "quick"
     name = known.release.optimizer
@@ -48,7 +48,7 @@ def test_a_shipped_baseline_is_of_this_protocol_and_of_runs_that_learned(file):
 
 @pytest.mark.parametrize("name", ["celo2", "celo2-base"])
 def test_the_newest_baseline_is_of_the_weights_that_ship(name):
-    newest = [load(file) for file in FILES if re.fullmatch(rf"{name}-0\.\d", file.stem)][-1]
+    newest = load([file for file in FILES if file.match(f"{name}-0.?.json")][-1])
     assert newest.release.weights["sha256"] == weights.manifest()[name]["sha256"]
 
 
