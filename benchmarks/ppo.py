@@ -23,11 +23,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # else `optimizers` is the file beside this one
 
-from rl_eval.cli.configure import resolve
 from rl_eval.cli.train import handle
 from rl_eval.config import RunConfig
 from rl_eval.ppo.learner import Optimizer
-from rl_eval.runner import build, start
+from rl_eval.run.runner import build, start
+from rl_eval.setup.configure import resolve
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """Optax transformations, hand-crafted and learned, and what a sweep must know about them."""
 
 from optimizers import weights
-from optimizers.celo import celo, celo_adam
-from optimizers.celo2 import celo2, celo2_base, scale_by_celo2
-from optimizers.mlp_lopt import mlp_lopt
-from optimizers.mulo import mulo
-from optimizers.newton_schulz import orthogonalize
+from optimizers.learned.celo import celo, celo_adam
+from optimizers.learned.celo2 import celo2, celo2_base, scale_by_celo2
+from optimizers.learned.mlp_lopt import mlp_lopt
+from optimizers.learned.mulo import mulo
+from optimizers.learned.parts.newton_schulz import orthogonalize
+from optimizers.learned.velo import velo
 from optimizers.registry import get, names, register
 from optimizers.routing import routing_table
 from optimizers.schedules import make_schedule
 from optimizers.spec import Choice, Hyperparameter, LogUniform, OptimizerSpec, Uniform
-from optimizers.velo import velo
 
 __all__ = [
     "Choice",

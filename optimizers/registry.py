@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from importlib.metadata import EntryPoint, entry_points
 
-from optimizers.celo import CELO, CELO_ADAM
-from optimizers.celo2 import CELO2, CELO2_BASE
 from optimizers.handcrafted import HANDCRAFTED
-from optimizers.mlp_lopt import MLP_LOPT
-from optimizers.mulo import MULO
+from optimizers.learned.celo import CELO, CELO_ADAM
+from optimizers.learned.celo2 import CELO2, CELO2_BASE
+from optimizers.learned.mlp_lopt import MLP_LOPT
+from optimizers.learned.mulo import MULO
+from optimizers.learned.velo import VELO, VELO_S
 from optimizers.references import as_spec, describe, from_reference
 from optimizers.spec import OptimizerSpec
-from optimizers.velo import VELO, VELO_S
 
 ENTRY_POINTS = "rl_eval.optimizers"
 

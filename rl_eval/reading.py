@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_eval.config import RunConfig
-from rl_eval.records import (
+from rl_eval.records.run import (
     EVALUATIONS,
     METRICS,
     SCHEMA,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_eval.settings import SettingsError, near
-from sweeps.space import Space, read_space
+from sweeps.space.space import Space, read_space
 
 FOLDER = Path(__file__).parent / "presets"
 

@@ -3,7 +3,7 @@
 A trial is a full `RunConfig`; its id is the hash of that configuration without its seeds, so that
 the same trial has the same directory on any machine and more seeds can be added to it:
 
-    SWEEP/sweep.json                     what is planned (`rl_eval.report.sweep_record`)
+    SWEEP/sweep.json                     what is planned (`rl_eval.records.sweep`)
     SWEEP/trials/<id>/seed-<n>/          one run (`rl_eval.records`)
 
 Static values that do not fit each other (num_minibatches must divide num_envs * num_steps) are
@@ -24,13 +24,13 @@ from typing import Any
 from optimizers import registry
 from optimizers.spec import Choice, LogUniform, Uniform
 from rl_eval.config import RunConfig, config_id, to_dict
-from rl_eval.records import INTERRUPTED, SCHEMA, RecordError, read_object
-from rl_eval.report.sweep_record import AxisRecord, PlannedTrial, Pruning, Scale, SweepRecord
+from rl_eval.records.run import INTERRUPTED, SCHEMA, RecordError, read_object
+from rl_eval.records.sweep import AxisRecord, PlannedTrial, Pruning, Scale, SweepRecord
 from rl_eval.settings import SettingsError, merge, read
-from sweeps.designs import Design, draw
-from sweeps.domains import Integers
-from sweeps.space import Axis, Space
-from sweeps.work import Ending
+from sweeps.execution.work import Ending
+from sweeps.space.designs import Design, draw
+from sweeps.space.domains import Integers
+from sweeps.space.space import Axis, Space
 
 MAX_STATIC_COMBINATIONS = 10_000
 ENDED = frozenset({"completed", "diverged", "pruned"})

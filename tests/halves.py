@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from optimizers.registry import BUILT_IN
-from rl_eval import checkpoint, runner
-from rl_eval.cli.configure import resolve
 from rl_eval.cli.train import handle
 from rl_eval.config import config_id
-from rl_eval.member import Member
-from rl_eval.records import RunDirectory
+from rl_eval.records.run import RunDirectory
+from rl_eval.run import checkpoint, runner
+from rl_eval.run.member import Member
+from rl_eval.setup.configure import resolve
 
 ITERATIONS = 6
 SMALL = ("num_envs=2", "num_steps=8", "num_minibatches=2", "update_epochs=1", "hidden_sizes=[4]")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from report.landscape import SPACE, base
 
-from rl_eval.report.sweep_record import write_sweep
-from sweeps.cluster import cluster
-from sweeps.execute import execute, items
-from sweeps.space import make_space
+from rl_eval.records.sweep import write_sweep
+from sweeps.execution.cluster import cluster
+from sweeps.execution.execute import execute, items
+from sweeps.execution.work import Ended, Moving
+from sweeps.space.space import make_space
 from sweeps.trials import plan, sweep_record
-from sweeps.work import Ended, Moving
 
 TASK = "cli.broken_runs:make"
 SEEDS = (0,)

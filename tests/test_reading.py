@@ -11,10 +11,10 @@ from cli.test_train import CARTPOLE, rl_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.checkpoint import CheckpointError
 from rl_eval.reading import eval_frame, is_torn, metrics_frame, read_population, read_run
-from rl_eval.records import SCHEMA, EvalRow, MetricsRow, RecordError
-from rl_eval.trained import load_trained
+from rl_eval.records.run import SCHEMA, EvalRow, MetricsRow, RecordError
+from rl_eval.run.checkpoint import CheckpointError
+from rl_eval.run.trained import load_trained
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from rl_eval import config, records
+from rl_eval import config
 from rl_eval.cli import evaluate
 from rl_eval.cli.train import Train
 from rl_eval.envs.protocols import CLASSIC, MACHADO, AtariOptions
+from rl_eval.records import run
 
 # Every field that counts time in an environment, and in what. "env steps" are agent steps: one
 # action each. "emulator frames" are `frame_skip` times as many, and there are none but on Atari.
@@ -22,15 +23,15 @@ UNITS = {
     (AtariOptions, "frame_skip"): "emulator frames",
     (AtariOptions, "stack_num"): "env steps",
     (AtariOptions, "noop_max"): "emulator frames",
-    (records.MetricsRow, "env_steps"): "env steps",
-    (records.MetricsRow, "frames"): "emulator frames",
-    (records.MetricsRow, "gradient_steps"): "gradient steps",
-    (records.MetricsRow, "episode_length_mean"): "env steps",
-    (records.EvalRow, "env_steps"): "env steps",
-    (records.EvalRow, "frames"): "emulator frames",
-    (records.EvalRow, "gradient_steps"): "gradient steps",
-    (records.EvalRow, "length_mean"): "env steps",
-    (records.EvalRow, "lengths"): "env steps",
+    (run.MetricsRow, "env_steps"): "env steps",
+    (run.MetricsRow, "frames"): "emulator frames",
+    (run.MetricsRow, "gradient_steps"): "gradient steps",
+    (run.MetricsRow, "episode_length_mean"): "env steps",
+    (run.EvalRow, "env_steps"): "env steps",
+    (run.EvalRow, "frames"): "emulator frames",
+    (run.EvalRow, "gradient_steps"): "gradient steps",
+    (run.EvalRow, "length_mean"): "env steps",
+    (run.EvalRow, "lengths"): "env steps",
     (evaluate.Row, "length_mean"): "env steps",
     (evaluate.Row, "lengths"): "env steps",
     (Train, "total_timesteps"): "env steps",

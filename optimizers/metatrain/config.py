@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from optimizers.metatrain import data
+from optimizers.metatrain.tasks import data
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,9 +19,10 @@ import jax
 import numpy as np
 
 from optimizers import weights
-from optimizers.metatrain import checkpoint, data, metric, rules, tasks
+from optimizers.metatrain import checkpoint, rules
 from optimizers.metatrain import config as configs
 from optimizers.metatrain.config import MetaTrainConfig
+from optimizers.metatrain.judging import metric
 from optimizers.metatrain.outer import (
     MetaState,
     MetaTrainer,
@@ -31,6 +32,7 @@ from optimizers.metatrain.outer import (
     stream,
 )
 from optimizers.metatrain.run_files import append_row, forget_after, write_json
+from optimizers.metatrain.tasks import data, tasks
 
 Report = Callable[[dict[str, Any]], None]  # gets each row of curve.jsonl and metric.jsonl
 

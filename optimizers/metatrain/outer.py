@@ -17,7 +17,7 @@ from optimizers.metatrain import particles as inner_problems
 from optimizers.metatrain.config import MetaTrainConfig, Outer
 from optimizers.metatrain.particles import Inner, Particles
 from optimizers.metatrain.rules import MetaRule, Theta
-from optimizers.metatrain.tasks import TaskGroup
+from optimizers.metatrain.tasks.tasks import TaskGroup
 
 
 class Stream(enum.IntEnum):

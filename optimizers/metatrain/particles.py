@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from optimizers.metatrain import pes
 from optimizers.metatrain.config import Unroll
 from optimizers.metatrain.rules import MetaRule, Theta
-from optimizers.metatrain.tasks import Batch, Params, TaskGroup
+from optimizers.metatrain.tasks.tasks import Batch, Params, TaskGroup
 
 
 @struct.dataclass

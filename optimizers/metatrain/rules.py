@@ -10,10 +10,10 @@ from typing import Any
 import optax
 from jaxtyping import Array, Float, Key
 
-from optimizers.celo2 import celo2, celo2_base
-from optimizers.metatrain import velo_start
-from optimizers.mlp_lopt import mlp_lopt
-from optimizers.velo import velo
+from optimizers.learned.celo2 import celo2, celo2_base
+from optimizers.learned.mlp_lopt import mlp_lopt
+from optimizers.learned.velo import velo
+from optimizers.metatrain.starts import velo_start
 from optimizers.weights import initial
 
 Theta = Any  # a pytree of float32 arrays

@@ -13,27 +13,27 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from rl_eval.cli import sweep_workers
 from rl_eval.cli.compare_outcome import report
-from rl_eval.cli.compare_plan import check_alike, evaluated, make_tuning
-from rl_eval.cli.compare_run import Means, run_all
-from rl_eval.cli.configure import resolve
-from rl_eval.cli.locked import with_weights
 from rl_eval.cli.sweep import fitting, refuse_taken, seeds_of
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.envs.suites import suite
-from rl_eval.lock import locked
-from rl_eval.records import SCHEMA
-from rl_eval.report.compare_record import FILE, CompareRecord, read_compare, write_compare
+from rl_eval.records.comparison import FILE, CompareRecord, read_compare, write_compare
+from rl_eval.records.lock import locked
+from rl_eval.records.run import SCHEMA
+from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError, read
-from rl_eval.stop import Terminated
+from rl_eval.setup.configure import resolve
+from rl_eval.setup.weights import with_weights
+from sweeps import executor
+from sweeps.comparison.plan import check_alike, evaluated, make_tuning
+from sweeps.comparison.run import Means, run_all
 
 SEEDS = (0, 1, 2, 3, 4)
 TUNING_SEEDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare(sweep_workers.Flags):
+class Compare(executor.Flags):
     """Compare optimizers on the same seeds, and write one page about it; --resume goes on."""
 
     env: str | None = None
@@ -73,7 +73,7 @@ class Compare(sweep_workers.Flags):
 def run(args: Compare) -> int:
     """Exit code: 1 if a run failed, 3 if every run diverged, else 0."""
     console = Console(stderr=args.json)
-    means = Means(sweep_workers.parse(args.workers, args.cpus, args.gpus), args.patience)
+    means = Means(executor.parse(args.workers, args.cpus, args.gpus), args.patience)
     if args.resume is not None:
         out = args.resume
         if not out.is_dir():

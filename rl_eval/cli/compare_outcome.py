@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
-from rl_eval.report.compare_estimates import aggregates, finals, improvements, plain
-from rl_eval.report.compare_scores import Comparison, read_comparison
-from rl_eval.report.compare_tables import ranged
+from rl_eval.report.comparison.estimates import aggregates, finals, improvements, plain
+from rl_eval.report.comparison.scores import Comparison, read_comparison
+from rl_eval.report.comparison.tables import ranged
 
 
 def report(out: Path, console: Console) -> tuple[int, dict[str, Any]]:
@@ -22,9 +22,9 @@ def report(out: Path, console: Console) -> tuple[int, dict[str, Any]]:
     for problem in comparison.problems:
         console.print(f"left out: {problem}", highlight=False, soft_wrap=True, markup=False)
     try:
-        from rl_eval.report import compare_page
+        from rl_eval.report.comparison.page import render
 
-        page = compare_page.render(comparison, out / "report")[0]
+        page = render(comparison, out / "report")[0]
         console.print(str(page), highlight=False, soft_wrap=True)
     except ImportError as error:
         text = f"{error}; the page needs pip install 'rl-eval[sweeps]', then rl-eval report {out}"

@@ -28,7 +28,7 @@ def run(args: Doctor) -> int:
     import jax
 
     from rl_eval.envs.xla_check import cache_path, verdict
-    from rl_eval.provenance import cpu_name, versions
+    from rl_eval.records.provenance import cpu_name, versions
 
     console = Console()
     table = Table("what", "found", show_header=False)

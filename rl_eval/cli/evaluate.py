@@ -15,7 +15,7 @@ from rich.table import Table
 
 from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy, RunConfig
-from rl_eval.records import write_json
+from rl_eval.records.run import write_json
 from rl_eval.settings import SettingsError
 
 
@@ -64,7 +64,7 @@ class Row:
 
 def run(args: Evaluate) -> int:
     """Exit code of the command."""
-    from rl_eval.trained import load_trained
+    from rl_eval.run.trained import load_trained
 
     if args.out is not None:
         outside(args.run, args.out)
@@ -135,7 +135,7 @@ def evaluate_flavours(
     """Games on each flavour, with the same seeds; the first is the one trained on."""
     import numpy as np
 
-    from rl_eval.evaluate import make_evaluator, network_of
+    from rl_eval.run.evaluate import make_evaluator, network_of
 
     network = network_of(config)
     rows: list[Row] = []

@@ -109,17 +109,17 @@ def run(args: Gate) -> int:
     console = Console(stderr=True)
     action = args.action
     if isinstance(action, Record):
-        from rl_eval.cli import gate_record
+        from sweeps.gate import record
 
-        gate_record.record(action, console)
+        record.record(action, console)
         return DONE
     if isinstance(action, Check):
-        from rl_eval.cli import gate_check
+        from sweeps.gate import check
 
-        return exit_code(gate_check.check(action, console).verdict)
+        return exit_code(check.check(action, console).verdict)
     if isinstance(action, Explain):
         from rl_eval.gate.result import load_result
-        from rl_eval.report.gate_text import reasons
+        from rl_eval.report.gate.text import reasons
 
         print("\n".join(reasons(load_result(action.report))))
         return DONE

@@ -17,20 +17,20 @@ from rl_eval.cli import (
     gate,
     listing,
     meta_train,
+    record,
     report,
     sweep,
     train,
-    video,
 )
 from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
 from rl_eval.errors import ExplainedError
+from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError
-from rl_eval.stop import Terminated
 
 _Command = (
     Annotated[train.Train, tyro.conf.subcommand("train")]
     | Annotated[evaluate.Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[video.Record, tyro.conf.subcommand("record")]
+    | Annotated[record.Record, tyro.conf.subcommand("record")]
     | Annotated[meta_train.MetaTrain, tyro.conf.subcommand("meta-train")]
     | Annotated[sweep.Sweep, tyro.conf.subcommand("sweep")]
     | Annotated[compare.Compare, tyro.conf.subcommand("compare")]
@@ -44,7 +44,7 @@ _Command = (
 _RUN: dict[type, Any] = {
     train.Train: train.run,
     evaluate.Evaluate: evaluate.run,
-    video.Record: video.run,
+    record.Record: record.run,
     meta_train.MetaTrain: meta_train.run,
     sweep.Sweep: sweep.run,
     compare.Compare: compare.run,

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from optimizers import metatrain, weights
-from optimizers.metatrain import metric, rules, tasks
+from optimizers.metatrain import rules
 from optimizers.metatrain.checkpoint import CheckpointError
+from optimizers.metatrain.judging import metric
+from optimizers.metatrain.tasks import tasks
 from optimizers.weights import WeightsError
 from rl_eval.cli.exits import DONE, INTERRUPTED
 from rl_eval.settings import SettingsError

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from rl_eval.records import RecordError
-from rl_eval.report.compare_record import FILE
-from rl_eval.report.runs import Objective
+from rl_eval.records.comparison import FILE
+from rl_eval.records.run import RecordError
+from rl_eval.records.scored import Objective
 from rl_eval.settings import SettingsError
 
 
@@ -51,18 +51,18 @@ def run(args: Report) -> int:
 
 
 def _sweep(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
-    from rl_eval.report.table import read_table, write_csv
+    from rl_eval.records.table import read_table, write_csv
 
     table = read_table(args.sweep, args.objective)
-    from rl_eval.report import sweep_page
+    from rl_eval.report.sweep import page
 
     out.mkdir(parents=True, exist_ok=True)
-    return table.problems, [write_csv(table, out / "trials.csv"), *sweep_page.render(table, out)]
+    return table.problems, [write_csv(table, out / "trials.csv"), *page.render(table, out)]
 
 
 def _export(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
-    from rl_eval.report import optuna_study
-    from rl_eval.report.table import read_table
+    from rl_eval.records.table import read_table
+    from rl_eval.report.sweep import optuna_study
 
     assert args.export is not None
     table = read_table(args.sweep, args.objective)
@@ -72,9 +72,9 @@ def _export(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
 
 
 def _comparison(args: Report, out: Path) -> tuple[Sequence[str], Sequence[object]]:
-    from rl_eval.report.compare_scores import read_comparison
+    from rl_eval.report.comparison.scores import read_comparison
 
     comparison = read_comparison(args.sweep, args.objective)
-    from rl_eval.report import compare_page
+    from rl_eval.report.comparison import page
 
-    return comparison.problems, compare_page.render(comparison, out)
+    return comparison.problems, page.render(comparison, out)

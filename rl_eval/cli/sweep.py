@@ -17,24 +17,25 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rl_eval import lock
-from rl_eval.cli import population, sweep_workers
-from rl_eval.cli.configure import resolve
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
-from rl_eval.cli.locked import with_weights
-from rl_eval.cli.sweep_display import live
-from rl_eval.cli.sweep_plan import PLAN, Plan, extended, space_values, trials_of, write
-from rl_eval.cli.sweep_workers import Processes, Tasks
 from rl_eval.cli.train import parse_seeds
-from rl_eval.lock import locked
-from rl_eval.records import SCHEMA
-from rl_eval.report.table import Row, read_table
+from rl_eval.records import lock
+from rl_eval.records.lock import locked
+from rl_eval.records.run import SCHEMA
+from rl_eval.records.table import Row, read_table
+from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError
-from rl_eval.stop import Terminated
-from sweeps import execute
-from sweeps.asha import ASHA
-from sweeps.designs import Design
-from sweeps.space import make_space
+from rl_eval.setup.configure import resolve
+from rl_eval.setup.weights import with_weights
+from sweeps import executor
+from sweeps.execution import execute
+from sweeps.execution.display import live
+from sweeps.executor import Processes, Tasks
+from sweeps.plan import PLAN, Plan, extended, space_values, trials_of, write
+from sweeps.space.designs import Design
+from sweeps.space.space import make_space
+from sweeps.tasks import population
+from sweeps.tasks.asha import ASHA
 from sweeps.trials import Trial
 
 ONE_BY_ONE = "--prune stops members one by one: it needs --population 1"
@@ -42,7 +43,7 @@ COUNTED = ("completed", "diverged", "pruned", "failed")
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep(sweep_workers.Flags):
+class Sweep(executor.Flags):
     """Run PPO at many points of a hyperparameter space; a killed sweep goes on with --resume."""
 
     preset: str | None = None
@@ -87,7 +88,7 @@ class Sweep(sweep_workers.Flags):
 def run(args: Sweep) -> int:
     """Exit code: 1 if a run failed, 3 if every run diverged, else 0."""
     console = Console(stderr=args.json)
-    place = sweep_workers.parse(args.workers, args.cpus, args.gpus)
+    place = executor.parse(args.workers, args.cpus, args.gpus)
     asked = _population(args, place)
     if args.resume is not None:
         out = args.resume
@@ -153,12 +154,12 @@ def _run(
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    together, sentence = sweep_workers.members(place, asked, todo, out, args.patience)
+    together, sentence = executor.members(place, asked, todo, out, args.patience)
     say(sentence)
     whole = "--prune needs the directory of the sweep on every node"
     must_share = whole if described.pruning else None
-    executor = sweep_workers.executor(place, out, args.patience, say, must_share, together)
-    events = execute.execute(todo, executor)
+    run_on = executor.executor(place, out, args.patience, say, must_share, together)
+    events = execute.execute(todo, run_on)
     try:
         with closing(events), live(console, tally) as show:
             for event in events:

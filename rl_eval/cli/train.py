@@ -15,16 +15,16 @@ from rich.console import Console
 
 from optimizers import registry
 from optimizers.spec import OptimizerSpec
-from rl_eval import sinks
-from rl_eval.cli.configure import resolve
-from rl_eval.cli.display import live
-from rl_eval.cli.locked import recorded_weights, with_weights
 from rl_eval.cli.outcome import report
 from rl_eval.config import RunConfig, config_id
-from rl_eval.lock import LockedError, holder
 from rl_eval.reading import read_population
-from rl_eval.records import RunExistsError
+from rl_eval.records.lock import LockedError, holder
+from rl_eval.records.run import RunExistsError
+from rl_eval.run import sinks
+from rl_eval.run.display import live
 from rl_eval.settings import SettingsError
+from rl_eval.setup.configure import resolve
+from rl_eval.setup.weights import recorded_weights, with_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run(args: Train) -> int:
     sinks.check(log_to(args))
     config, used = with_weights(config, spec, recorded_weights(args.config))
     out = args.out or Path("runs") / default_name(config)
-    from rl_eval import runner  # jax starts here, after all that can be wrong was checked
+    from rl_eval.run import runner
 
     if args.overwrite:
         _remove(out, config)
@@ -109,7 +109,7 @@ def _resume(args: Train, out: Path, console: Console) -> int:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     with_weights(config, spec, runs[0].provenance.get("weights"))
-    from rl_eval import runner
+    from rl_eval.run import runner
 
     static, numbers = spec.split(settings)
     results = runner.recorded_results(runs)
@@ -124,7 +124,7 @@ def _resume(args: Train, out: Path, console: Console) -> int:
 @contextmanager
 def _options(args: Train, config: RunConfig, console: Console) -> Iterator[Any]:
     """What the runner is told beside the configuration, with a live display."""
-    from rl_eval.runner import Options
+    from rl_eval.run.runner import Options
 
     def notify(message: str) -> None:
         console.print(message, highlight=False, soft_wrap=True)
@@ -192,7 +192,7 @@ def rerun_command(out: Path, config: RunConfig) -> str:
 
 def _remove(out: Path, config: RunConfig) -> None:
     """Delete run directories only: nothing that this program did not write."""
-    from rl_eval.runner import run_directories
+    from rl_eval.run.runner import run_directories
 
     for directory in run_directories(config, out):
         if directory.exists():

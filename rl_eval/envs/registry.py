@@ -10,7 +10,7 @@ from jaxtyping import Array, Int
 
 from rl_eval.envs import ale, envpool, gymnasium, gymnax, probes
 from rl_eval.envs.base import Layout
-from rl_eval.envs.landscape import LANDSCAPES
+from rl_eval.envs.formulas import LANDSCAPES
 from rl_eval.envs.protocols import CLASSIC, AtariOptions
 from rl_eval.prng import Purpose
 from rl_eval.types import Environment

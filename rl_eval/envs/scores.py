@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_eval.envs.landscape import FLOOR, HEIGHT, LANDSCAPES
+from rl_eval.envs.formulas import FLOOR, HEIGHT, LANDSCAPES
 
 TABLES = ("dqn2015", "badia2020")
 DEFAULT_TABLE = "badia2020"

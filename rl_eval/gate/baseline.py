@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 from rl_eval.config import RunConfig, Setting
 from rl_eval.errors import ExplainedError
 from rl_eval.gate.finding import TIERS, Tier
-from rl_eval.gate.numerics import Numerics
-from rl_eval.records import RecordError, read_object, write_json
+from rl_eval.gate.numerics.tier import Numerics
+from rl_eval.records.run import RecordError, read_object, write_json
 from rl_eval.settings import SettingsError, read
 from rl_eval.stats.compare import MIN_RUNS
 from rl_eval.strict import STRICT

@@ -7,7 +7,7 @@ from pathlib import Path
 from rl_eval.errors import ExplainedError
 from rl_eval.gate import protocol
 from rl_eval.gate.baseline import Run
-from rl_eval.records import METRICS, read_lines, read_object
+from rl_eval.records.run import METRICS, read_lines, read_object
 
 
 class RunFailedError(ExplainedError):

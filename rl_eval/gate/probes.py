@@ -9,7 +9,7 @@ from pathlib import Path
 from rl_eval.gate.baseline import Run
 from rl_eval.gate.finding import Finding, Tier
 from rl_eval.gate.protocol import LEARNED, RESUMED
-from rl_eval.records import EVALUATIONS, METRICS, RESUMES, RecordError, read_lines
+from rl_eval.records.run import EVALUATIONS, METRICS, RESUMES, RecordError, read_lines
 
 TIER: Tier = "probes"
 

@@ -12,7 +12,7 @@ import numpy as np
 from rl_eval.gate.baseline import Release, Run, arrays
 from rl_eval.gate.decision import OVERALL, Decision, Plan, decide, explain
 from rl_eval.gate.finding import Finding, Tier, Verdict
-from rl_eval.records import RecordError, read_object
+from rl_eval.records.run import RecordError, read_object
 from rl_eval.settings import SettingsError, read
 from rl_eval.stats.aggregate import iqm, iqm_note
 from rl_eval.stats.compare import probability_of_improvement

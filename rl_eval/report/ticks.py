@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rl_eval.report.sweep_record import Setting
+from rl_eval.records.sweep import Setting
 
 Ticks = tuple[tuple[float, str], ...]
 NEAR = 0.09  # of the axis: two labels closer than this would touch

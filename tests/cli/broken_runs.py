@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl_eval.config import RunConfig
 from rl_eval.settings import read
-from sweeps import landscape
+from sweeps.tasks import formula
 
 
 def make():
@@ -42,7 +42,7 @@ def make():
             raise ValueError("what a run cannot do")
         if slow := says("slow"):
             time.sleep(float(slow))
-        return landscape.evaluate(config, directory, {})
+        return formula.evaluate(config, directory, {})
 
     return run
 

@@ -9,20 +9,20 @@ import signal
 import time
 
 import pytest
-from report.comparison import write
+from report.comparisons import write
 
 from optimizers import registry
 from rl_eval.cli.compare import Compare, describe
-from rl_eval.cli.compare_plan import best_values, configurations, reported_trials
-from rl_eval.envs.landscape import final_return
+from rl_eval.envs.formulas import final_return
 from rl_eval.reading import read_run
-from rl_eval.records import RecordError
-from rl_eval.report.compare_record import read_compare
-from rl_eval.report.compare_scores import read_comparison
-from rl_eval.report.compare_tables import at_the_end
-from rl_eval.report.table import read_table
+from rl_eval.records.comparison import read_compare
+from rl_eval.records.run import RecordError
+from rl_eval.records.table import read_table
+from rl_eval.report.comparison.scores import read_comparison
+from rl_eval.report.comparison.tables import at_the_end
 from rl_eval.settings import SettingsError
-from sweeps.domains import levels, value_at
+from sweeps.comparison.plan import best_values, configurations, reported_trials
+from sweeps.space.domains import levels, value_at
 
 ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("adamw", "celo2-base")

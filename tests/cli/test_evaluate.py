@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 import tyro
 
-from rl_eval import trained as trained_module
-from rl_eval.checkpoint import CheckpointError
-from rl_eval.cli import evaluate, video
+from rl_eval.cli import evaluate
 from rl_eval.cli.evaluate import Evaluate, Flavour, evaluate_flavours, flavours_to_play
 from rl_eval.cli.main import main
-from rl_eval.cli.video import Record
+from rl_eval.cli.record import Record
 from rl_eval.config import (
     EnvConfig,
     EvaluationConfig,
@@ -27,9 +25,11 @@ from rl_eval.config import (
     RunConfig,
 )
 from rl_eval.envs.protocols import CLASSIC
-from rl_eval.evaluate import network_of
+from rl_eval.run import trained as trained_module
+from rl_eval.run.checkpoint import CheckpointError
+from rl_eval.run.evaluate import network_of
+from rl_eval.run.trained import Trained
 from rl_eval.settings import SettingsError
-from rl_eval.trained import Trained
 
 
 def atari(env_id="Breakout-v5", **options):
@@ -175,14 +175,14 @@ def test_flavours_that_are_not_there_are_one_line_with_those_that_are(config, wa
 def test_nothing_is_written_into_a_run(run_dir):
     for run, args in (
         (evaluate.run, parse(Evaluate, str(run_dir), "--out", str(run_dir / "x.json"))),
-        (video.run, parse(Record, str(run_dir), "--out", str(run_dir / "videos"))),
+        (record.run, parse(Record, str(run_dir), "--out", str(run_dir / "videos"))),
     ):
         with pytest.raises(SettingsError, match="only read"):
             run(args)
 
 
 def test_impossible_numbers_of_games_are_refused(run_dir):
-    for run, command in ((evaluate.run, Evaluate), (video.run, Record)):
+    for run, command in ((evaluate.run, Evaluate), (record.run, Record)):
         with pytest.raises(SettingsError, match="--episodes must be at least 1, got 0"):
             run(parse(command, str(run_dir), "--episodes", "0"))
 
@@ -202,7 +202,7 @@ def test_a_directory_without_a_policy_is_named(tmp_path, run_dir):
 def test_a_run_is_filmed(atari_run, tmp_path, capsys):
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra `video`")
     run = atari_run(atari(max_episode_steps=10))
-    assert video.run(parse(Record, str(run), "--episodes", "2", "--out", str(tmp_path / "v"))) == 0
+    assert record.run(parse(Record, str(run), "--episodes", "2", "--out", str(tmp_path / "v"))) == 0
     assert sorted(p.name for p in (tmp_path / "v").iterdir()) == [
         "Breakout-v5-7.gif",
         "Breakout-v5-7.mp4",
@@ -216,10 +216,10 @@ def test_a_run_is_filmed(atari_run, tmp_path, capsys):
 def test_a_missing_extra_is_named(missing, run_dir, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(SettingsError, match=r"pip install 'rl-eval\[video\]'"):
-        video.run(parse(Record, str(run_dir), "--out", str(tmp_path)))
+        record.run(parse(Record, str(run_dir), "--out", str(tmp_path)))
 
 
 def test_what_cannot_be_filmed_is_one_line(atari_run, tmp_path):
     run = atari_run(atari("ALE/Pong-v5"))
     with pytest.raises(SettingsError, match="cannot be filmed"):
-        video.run(parse(Record, str(run), "--out", str(tmp_path)))
+        record.run(parse(Record, str(run), "--out", str(tmp_path)))

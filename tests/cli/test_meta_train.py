@@ -8,7 +8,8 @@ import jax
 import pytest
 
 from optimizers import metatrain, weights
-from optimizers.metatrain import data, metric, tasks
+from optimizers.metatrain.judging import metric
+from optimizers.metatrain.tasks import data, tasks
 from rl_eval.cli.main import main
 
 TINY = ["--particles", "1", "--longest", "100", "--tasks", "shapes"]

@@ -13,10 +13,10 @@ import time
 import pytest
 
 from rl_eval.cli.sweep import fitting, seeds_of
-from rl_eval.envs.landscape import diverges, final_return
+from rl_eval.envs.formulas import diverges, final_return
 from rl_eval.reading import read_run
-from rl_eval.report.sweep_record import read_sweep, write_sweep
-from rl_eval.report.table import read_table
+from rl_eval.records.sweep import read_sweep, write_sweep
+from rl_eval.records.table import read_table
 
 PRUNED = ["--preset", "sensitivity", "--env", "probe/landscape", "--prune", "asha"]
 LANDSCAPE = ["--env", "probe/landscape,probe/landscape-shifted", "--optimizers", "adamw,celo2-base"]

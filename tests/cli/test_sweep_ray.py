@@ -11,9 +11,9 @@ import pytest
 from cli.processes import Commands
 from report.landscape import base
 
-from rl_eval.cli.sweep_workers import Processes, Tasks, members, parse
 from rl_eval.settings import SettingsError
-from sweeps.work import Item
+from sweeps.execution.work import Item
+from sweeps.executor import Processes, Tasks, members, parse
 
 SPACE = "{design: grid, points: 2, optimizer: {learning_rate: {choice: [1.0e-3, 1.0e-2]}}}"
 SMALL = ("num_envs=4", "num_steps=16", "hidden_sizes=[8]", "log_every=50")

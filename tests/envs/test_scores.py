@@ -15,8 +15,8 @@ from rl_eval.config import (
 )
 from rl_eval.envs import scores
 from rl_eval.envs.registry import env_ids, make_env
-from rl_eval.evaluate import make_evaluator
 from rl_eval.ppo.networks import Network
+from rl_eval.run.evaluate import make_evaluator
 
 
 def test_the_tables_are_whole():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rl_eval.cli.gate_units import plan
 from rl_eval.gate import protocol
 from rl_eval.gate.baseline import FORMAT, KIND, Baseline, Release, Run, Scores, Unit
+from sweeps.gate.units import plan
 
 ENVS = ("CartPole-v1", "Acrobot-v1")
 

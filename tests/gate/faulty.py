@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from optimizers import celo2_base as celo2_base_rule
-from optimizers import celo2_network
+from optimizers.learned.parts import celo2_network
 
 PEAK, B1, B2, DECAY, EPS = 1e-2, 0.9, 0.999, 0.1, 1e-8
 

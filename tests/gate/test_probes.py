@@ -8,11 +8,11 @@ import pytest
 from gate.examples import runs_of
 from rich.console import Console
 
-from rl_eval.cli.gate_contender import contender
-from rl_eval.cli.gate_runs import runs_of as runs_in
-from rl_eval.cli.gate_units import plan
 from rl_eval.gate import probes, protocol
 from rl_eval.gate.protocol import Task, score
+from sweeps.gate.contender import contender
+from sweeps.gate.runs import runs_of as runs_in
+from sweeps.gate.units import plan
 
 
 def test_what_a_probe_is_worth():

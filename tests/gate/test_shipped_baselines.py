@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from optimizers import weights
-from rl_eval.cli.gate_tiers import tasks_of
-from rl_eval.cli.gate_units import plan_again
 from rl_eval.gate import protocol
 from rl_eval.gate.baseline import load
+from sweeps.gate.tiers import tasks_of
+from sweeps.gate.units import plan_again
 
 FILES = sorted((Path(__file__).parents[2] / "baselines").glob("*.json"))
 

@@ -7,12 +7,12 @@ import functools
 
 import numpy as np
 
-from rl_eval import runner
-from rl_eval.cli.configure import resolve
 from rl_eval.cli.train import handle
 from rl_eval.gate import protocol
 from rl_eval.gate.baseline import Run
 from rl_eval.ppo.state import NOT_DIVERGED
+from rl_eval.run import runner
+from rl_eval.setup.configure import resolve
 
 ENV, STEPS = "CartPole-v1", 65_536  # 1024 gradient steps
 SMALL = ("num_envs=16", "num_steps=64", "hidden_sizes=[32]")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from optimizers import weights
-from optimizers.celo2 import scale_by_celo2
-from optimizers.metatrain import celo2_start
-from optimizers.metatrain.passing import pass_through
+from optimizers.learned.celo2 import scale_by_celo2
+from optimizers.metatrain.starts import celo2_start
+from optimizers.metatrain.starts.passing import pass_through
 
 
 @pytest.fixture(scope="module")

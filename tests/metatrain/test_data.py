@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from optimizers.metatrain import data, glyphs, patches
+from optimizers.metatrain.tasks import data, glyphs, patches
 
 NAMES = get_args(data.SetName)
 

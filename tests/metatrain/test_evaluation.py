@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from metatrain import tiny
 
-from optimizers.metatrain import data, evaluation, heldout
-from optimizers.metatrain.evaluation import Row
+from optimizers.metatrain.judging import evaluation, heldout
+from optimizers.metatrain.judging.evaluation import Row
+from optimizers.metatrain.tasks import data
 
 
 def test_every_held_out_task_starts_at_chance() -> None:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from metatrain import tiny
 
-from optimizers.metatrain import metric, tasks
+from optimizers.metatrain.judging import metric
+from optimizers.metatrain.tasks import tasks
 
 
 def test_the_score_of_gradient_descent_on_parabolas_is_the_closed_form() -> None:

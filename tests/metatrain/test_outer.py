@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from metatrain import tiny
 
-from optimizers.metatrain import Outer, outer, tasks
+from optimizers.metatrain import Outer, outer
+from optimizers.metatrain.tasks import tasks
 
 
 def test_clipping_shortens_only_gradients_beyond_the_ratio() -> None:

@@ -13,8 +13,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from metatrain import tiny
 
-from optimizers.metatrain import MetaRule, MetaTask, Unroll, particles, rules, tasks
+from optimizers.metatrain import MetaRule, MetaTask, Unroll, particles, rules
 from optimizers.metatrain.particles import Particles, Truncation
+from optimizers.metatrain.tasks import tasks
 
 Truncate = Callable[[Particles, jax.Array], tuple[Particles, Truncation]]
 

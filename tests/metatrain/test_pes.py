@@ -9,7 +9,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from metatrain import tiny
 
-from optimizers.metatrain import Unroll, particles, pes, tasks
+from optimizers.metatrain import Unroll, particles, pes
+from optimizers.metatrain.tasks import tasks
 
 STEPS, TRUNCATION, PARTICLES = 20, 5, 20_000
 

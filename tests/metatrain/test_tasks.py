@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from metatrain import tiny
 
-from optimizers.metatrain import data, tasks
+from optimizers.metatrain.tasks import data, tasks
 
 
 def images(count: int, value: int, side: int = 8) -> data.ImageSet:

@@ -13,8 +13,10 @@ import pytest
 from metatrain import tiny
 
 from optimizers import weights
-from optimizers.metatrain import Outer, outer, rules, tasks, velo_start
-from optimizers.velo import per_tensor, velo
+from optimizers.learned.velo import per_tensor, velo
+from optimizers.metatrain import Outer, outer, rules
+from optimizers.metatrain.starts import velo_start
+from optimizers.metatrain.tasks import tasks
 
 PARAMS = {"w": jnp.array([[3.0, -4.0], [0.0, 5.0]]), "b": jnp.array([2.0, 2.0])}
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from optimizers import weights
-from optimizers.mulo import mulo
+from optimizers.learned.mulo import mulo
 from rl_eval.config import NetworkConfig
 from rl_eval.ppo.mup import coordinate_check, parametrise
 from rl_eval.ppo.networks import make_network

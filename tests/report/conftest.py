@@ -8,8 +8,8 @@ import shutil
 import pytest
 from report.landscape import write
 
-from rl_eval.report import importances, sweep_page
-from rl_eval.report.table import read_table
+from rl_eval.records.table import read_table
+from rl_eval.report.sweep import importances, page
 
 ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("celo2", "adamw")
@@ -44,4 +44,4 @@ def browser():
 @pytest.fixture(scope="session")
 def report(table):
     """The page of the shared sweep, whose trials are too few for importances."""
-    return sweep_page.document(table, importances.of_table(table))
+    return page.document(table, importances.of_table(table))

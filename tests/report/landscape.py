@@ -1,4 +1,4 @@
-"""Sweeps over a closed form in place of training (`rl_eval.envs.landscape`), as records."""
+"""Sweeps over a closed form in place of training (`rl_eval.envs.formulas`), as records."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rl_eval.config import (
     PPOHparams,
     RunConfig,
 )
-from rl_eval.envs.landscape import FLOOR, diverges, final_return
-from rl_eval.report.sweep_record import write_sweep
-from sweeps.landscape import evaluate
-from sweeps.space import make_space
+from rl_eval.envs.formulas import FLOOR, diverges, final_return
+from rl_eval.records.sweep import write_sweep
+from sweeps.space.space import make_space
+from sweeps.tasks.formula import evaluate
 from sweeps.trials import Trial, plan, run_directory, sweep_record
 
 SPACE = {

@@ -12,11 +12,12 @@ import pytest
 from report.conftest import ENVS
 from report.landscape import write
 
-from rl_eval.report import overview, sweep_page
+from rl_eval.records.scored import Curve
+from rl_eval.records.table import read_table, write_csv
 from rl_eval.report.page import Section, embedded, page
-from rl_eval.report.parcoords_page import render
-from rl_eval.report.runs import Curve
-from rl_eval.report.table import read_table, write_csv
+from rl_eval.report.sweep import overview
+from rl_eval.report.sweep import page as sweep_page
+from rl_eval.report.sweep.parcoords_page import render
 
 
 @pytest.fixture(scope="session")

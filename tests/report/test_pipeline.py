@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rl_eval.cli.main import main
-from rl_eval.report import importances, noise, overview, pairs_figure, sensitivity, summary
-from rl_eval.report.columns import columns, scored
-from rl_eval.report.parcoords import build
-from rl_eval.report.table import read_table
+from rl_eval.records.table import read_table
+from rl_eval.report.sweep import importances, noise, overview, pairs_figure, sensitivity, summary
+from rl_eval.report.sweep.columns import columns, scored
+from rl_eval.report.sweep.parcoords import build
 
 # A full grid of 4 * 3 * 3 * 2 = 72 settings. In probe/landscape the best learning rate is 1e-3
 # and more than 1e-2 diverges, in probe/landscape-shifted 1e-2 and more than 1e-1.

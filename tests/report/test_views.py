@@ -8,7 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from rl_eval.report import (
+from rl_eval.records.scored import Curve, SeedRun
+from rl_eval.records.sweep import AxisRecord, SweepRecord
+from rl_eval.records.table import Row, Table
+from rl_eval.report.sweep import (
     best_of_k,
     curves,
     marginals,
@@ -19,11 +22,8 @@ from rl_eval.report import (
     protocol,
     sensitivity,
 )
-from rl_eval.report.columns import columns, scored
-from rl_eval.report.parcoords import OFF_SCALE, build
-from rl_eval.report.runs import Curve, SeedRun
-from rl_eval.report.sweep_record import AxisRecord, SweepRecord
-from rl_eval.report.table import Row, Table
+from rl_eval.report.sweep.columns import columns, scored
+from rl_eval.report.sweep.parcoords import OFF_SCALE, build
 
 RATE = AxisRecord("optimizer.learning_rate", "learning_rate", "log", 1e-4, 1e-2)
 DECAY = AxisRecord("optimizer.weight_decay", "weight_decay", "log", 1e-6, 1e-2)

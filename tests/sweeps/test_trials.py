@@ -10,11 +10,11 @@ from report.landscape import SPACE, base
 
 from optimizers import registry
 from rl_eval.config import RunConfig, to_dict
-from rl_eval.records import RunDirectory
-from rl_eval.report.sweep_record import read_sweep, write_sweep
+from rl_eval.records.run import RunDirectory
+from rl_eval.records.sweep import read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read
 from sweeps.presets import names, read_preset
-from sweeps.space import make_space
+from sweeps.space.space import make_space
 from sweeps.trials import (
     ENDED,
     plan,

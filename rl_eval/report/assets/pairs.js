@@ -1,4 +1,4 @@
-// Return over any two hyperparameters. Data: rl_eval/report/pairs.py.
+// Return over any two hyperparameters. Data: rl_eval/report/sweep/pairs.py.
 "use strict";
 (() => {
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 370, 68, 20, 10, 50];

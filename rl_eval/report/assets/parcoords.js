@@ -1,4 +1,4 @@
-// Parallel coordinates of a sweep. Data: rl_eval/report/parcoords_page.py.
+// Parallel coordinates of a sweep. Data: rl_eval/report/sweep/parcoords_page.py.
 //
 // Everything is drawn through `xy(across, along)`: across runs over the axes, along is the height
 // on an axis. On a narrow screen the two are swapped, so that axes lie on their side, one below

@@ -1,0 +1,59 @@
+"""`rl-eval record`: a film of a trained policy."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from rl_eval.cli.evaluate import configured, outside
+from rl_eval.cli.exits import DONE
+from rl_eval.config import Policy
+from rl_eval.settings import SettingsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Film a trained policy: an mp4 and a GIF. The run's directory is only read."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run directory of one seed."""
+    episodes: int = 1
+    """Games to film, one after another."""
+    policy: Policy | None = None
+    """Default: as in the run's own evaluations."""
+    checkpoint: Literal["last", "best"] = "last"
+    """The newest policy, or the one that did best in an evaluation."""
+    out: Path = Path("videos")
+    """Directory for the two files; a film of the same policy is replaced."""
+
+
+def run(args: Record) -> int:
+    """Exit code of the command."""
+    from gymnasium.error import DependencyNotInstalled
+
+    from rl_eval.run import video
+    from rl_eval.run.trained import load_trained
+
+    outside(args.run, args.out)
+    if args.episodes < 1:
+        raise SettingsError(f"--episodes must be at least 1, got {args.episodes}")
+    trained = load_trained(args.run, args.checkpoint)
+    config = configured(trained.config, args.episodes, args.policy)
+    try:
+        made = video.record(config, trained.params, trained.iteration, args.out)
+    except (ModuleNotFoundError, DependencyNotInstalled) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{reason}: pip install 'rl-eval[video]'") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    console = Console(highlight=False)
+    for game in made.games:
+        console.print(f"return {game.total:,.2f} in {game.length:,} env steps")
+    console.print(f"{made.mp4}: {made.pictures:,} pictures", soft_wrap=True)
+    cut = "" if made.gif_pictures == made.pictures else "the first "
+    console.print(f"{made.gif}: {cut}{made.gif_pictures:,} pictures", soft_wrap=True)
+    return DONE

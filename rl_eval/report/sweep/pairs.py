@@ -1,0 +1,91 @@
+"""Return over any two hyperparameters: a heat map whose pair the reader chooses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rl_eval.records.table import Table
+from rl_eval.report.page import Section, asset
+from rl_eval.report.sweep.columns import columns, scored
+from rl_eval.report.sweep.parcoords import Plot, PlotAxis, PlotLine, build
+from rl_eval.report.sweep.parcoords_figure import COLOURS
+
+IN_A_CELL = 3  # trials, more or less, if they lay evenly
+MOST = 10  # parts of an axis
+NOTE = (
+    "The colour of a cell is the mean of its trials, whatever their other hyperparameters were; "
+    "each trial is a dot of its own colour. Grey: no trial. Where dots differ much within a cell, "
+    "what matters is something else."
+)
+HINT = "Point at a cell or a dot for its numbers."
+
+
+def section(table: Table) -> Section | None:
+    """The view; None where fewer than two hyperparameters were varied."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    plots = [found for env in table.envs if (found := _plot(table, env)) is not None]
+    if not plots:
+        return None
+    colours = [to_hex(tuple(colormaps[COLOURS](i / 32))) for i in range(33)]  # type: ignore[arg-type]
+    return Section(
+        name="pairs",
+        title="Two hyperparameters at once",
+        body=f"{asset('pairs.html')}<p>{NOTE}</p>",
+        data={"plots": plots, "colours": colours, "hint": HINT},
+        style=asset("pairs.css"),
+        script=asset("pairs.js"),
+    )
+
+
+def parts(trials: int) -> int:
+    """Into how many an axis of a range is cut."""
+    return max(3, min(MOST, math.isqrt(trials // IN_A_CELL)))
+
+
+def _plot(table: Table, env: str) -> dict[str, Any] | None:
+    plot = build(table, env)
+    lines = {name: scored(plot, name) for name in table.optimizers}
+    keys = {c.axis.key for own in lines.values() for c in columns(plot, own)}
+    axes = [axis for axis in plot.axes if axis.key in keys]
+    if len(axes) < 2:
+        return None
+    shared = [i for i, axis in enumerate(axes) if not axis.key.startswith("optimizer.")]
+    return {
+        "env": env,
+        "low": plot.low,
+        "high": plot.high,
+        "first": [0, shared[0] if shared and shared[0] > 0 else 1],
+        "axes": [
+            {"key": a.key, "label": a.label, "ticks": a.ticks, "off_scale": a.off_scale}
+            for a in axes
+        ],
+        "panels": [_panel(plot, name, own, axes) for name, own in lines.items()],
+    }
+
+
+def _panel(
+    plot: Plot, optimizer: str, lines: Sequence[PlotLine], axes: Sequence[PlotAxis]
+) -> dict[str, Any]:
+    """The trials of an optimizer; an axis that it lacks has no parts."""
+    found = {column.axis.key: column for column in columns(plot, lines)}
+    most = parts(len(lines))
+    own = [found.get(axis.key) for axis in axes]
+    bins = [column.bins(most).tolist() if column else [-1] * len(lines) for column in own]
+    heights = [column.spread.tolist() if column else [0.0] * len(lines) for column in own]
+    return {
+        "optimizer": optimizer,
+        "counts": [column.count(most) if column else 0 for column in own],
+        "trials": [
+            {
+                "id": line.row.id,
+                "score": line.row.objective,
+                "bins": [column[i] for column in bins],
+                "heights": [column[i] for column in heights],
+            }
+            for i, line in enumerate(lines)
+        ],
+    }

@@ -1,0 +1,141 @@
+"""The parallel coordinates as a printed figure: PNG, SVG and PDF, one per environment.
+
+One panel per optimizer over the same axes and colours. To the right of the return axis are the
+trials in order of return with the range of their seeds, so that noise can be judged.
+"""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_eval.records.table import Table
+from rl_eval.report.figures import save, styled
+from rl_eval.report.sweep.parcoords import OFF_SCALE, Plot, PlotAxis, PlotLine, build
+
+COLOURS = "viridis"  # lightness rises with the return, so that grey prints keep the order
+NO_SCORE = "#8a8a8a"
+INK = "#222222"
+PALE = "#666666"
+
+
+def render(table: Table, out_dir: Path) -> list[Path]:
+    """Write parallel-coordinates-<env>.png, .svg and .pdf for each environment."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    written = []
+    with styled():
+        for env in table.envs:
+            figure = draw(build(table, env), table.optimizers)
+            written += save(figure, out_dir, f"parallel-coordinates-{env}")
+    return written
+
+
+def draw(plot: Plot, optimizers: Sequence[str]) -> Any:
+    """A matplotlib figure of a plot."""
+    from matplotlib.figure import Figure
+
+    skip = 1 if len(optimizers) > 1 else 0  # a panel per optimizer needs no optimizer axis
+    width = max(6.5, 1.05 * (len(plot.axes) - skip) + 1.7)
+    figure = Figure(figsize=(width, 2.9 * len(optimizers) + 0.2), layout="constrained")
+    panels = figure.subplots(len(optimizers), 1, squeeze=False)[:, 0]
+    for panel, optimizer in zip(panels, optimizers, strict=True):
+        lines = [line for line in plot.lines if line.row.optimizer == optimizer]
+        _panel(panel, plot, lines, skip)
+        text = f"{optimizer}, {plot.env}: {len(lines)} trials"
+        panel.set_title(text, loc="left", pad=48, fontsize=9, fontweight="bold")
+    if text := note(plot):
+        figure.supxlabel(text, fontsize=7, color=PALE, x=0.01, ha="left")
+    return figure
+
+
+def note(plot: Plot) -> str:
+    """What the axes do not say."""
+    parts = [f"fixed: {', '.join(plot.fixed)}"] if plot.fixed else []
+    if plot.clipped:
+        parts.append(f"{plot.clipped} trials beyond the last axis are drawn at its end")
+    return "; ".join(parts)
+
+
+def _panel(panel: Any, plot: Plot, lines: Sequence[PlotLine], skip: int) -> None:
+    """One optimizer. An axis that it has no values on leaves its place empty."""
+    used = [i for i in range(skip, len(plot.axes)) if _is_used(plot, lines, i)]
+    for order, line in enumerate(lines):
+        _line(panel, [(float(i - skip), line.heights[i]) for i in used], line, order)
+    for i in used:
+        off = any(line.heights[i] == OFF_SCALE for line in lines)
+        _axis(panel, i - skip, plot.axes[i], off)
+    last = len(plot.axes) - skip - 1
+    _colours(panel, last)
+    _seeds(panel, plot, lines, last)
+    lowest = min((line.heights[i] for i in used for line in lines), default=0.0)
+    panel.set(xlim=(-0.45, last + 1.35), ylim=(min(lowest, 0.0) - 0.04, 1.04))
+    panel.axis("off")
+
+
+def _is_used(plot: Plot, lines: Sequence[PlotLine], axis: int) -> bool:
+    last = len(plot.axes) - 1
+    return axis == last or any(line.heights[axis] != OFF_SCALE for line in lines)
+
+
+def _line(panel: Any, points: Sequence[tuple[float, float]], line: PlotLine, order: int) -> None:
+    """A smooth curve through the points; a light one gets a dark edge to stand on white paper."""
+    from matplotlib import colormaps
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Curve
+
+    corners, codes = [points[0]], [Curve.MOVETO]
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        third = (x1 - x0) / 3
+        corners += [(x0 + third, y0), (x1 - third, y1), (x1, y1)]
+        codes += [Curve.CURVE4] * 3
+    curve = Curve(corners, codes)
+    ink = {"fill": False, "capstyle": "round", "zorder": 10 + order}
+    shade = 0.0 if line.shade is None else line.shade
+    colour = NO_SCORE if line.shade is None else colormaps[COLOURS](shade)
+    panel.add_patch(PathPatch(curve, ec=INK, lw=0.9 + 0.9 * shade, alpha=0.6 * shade, **ink))
+    dashes = "solid" if line.row.count("completed") == len(line.row.seeds) else (0, (3, 1.5))
+    width, alpha = 0.5 + 0.6 * shade, 0.5 + 0.5 * shade
+    panel.add_patch(PathPatch(curve, ec=colour, lw=width, ls=dashes, alpha=alpha, **ink))
+
+
+def _axis(panel: Any, x: int, axis: PlotAxis, off_scale: bool) -> None:
+    from matplotlib import patheffects
+
+    panel.plot([x, x], [0, 1], color=INK, lw=0.8, zorder=2000)
+    help_text = textwrap.fill(axis.help, 20)
+    panel.text(x, 1.06, help_text, ha="center", va="bottom", fontsize=5.5, color=PALE)
+    panel.text(x, 1.24, axis.label, ha="center", va="bottom", color=INK)
+    halo = patheffects.withStroke(linewidth=2, foreground="white", alpha=0.85)
+    below = ((OFF_SCALE, axis.off_scale),) if off_scale else ()
+    for height, text in (*axis.ticks, *below):
+        panel.plot([x - 0.025, x + 0.025], [height, height], color=INK, lw=0.8, zorder=2000)
+        label = panel.text(x + 0.05, height, text, va="center", fontsize=6.5, zorder=2001)
+        label.set(color=INK, path_effects=[halo])
+
+
+def _colours(panel: Any, x: int) -> None:
+    """The colour map along the return axis."""
+    edges = [i / 64 for i in range(65)]
+    shades = [[(a + b) / 2] for a, b in itertools.pairwise(edges)]
+    strip = [x - 0.035, x]
+    panel.pcolormesh(strip, edges, shades, cmap=COLOURS, edgecolors="face", lw=0.1, zorder=1999)
+
+
+def _seeds(panel: Any, plot: Plot, lines: Sequence[PlotLine], last: int) -> None:
+    """The range of each trial's seeds, in order of the mean."""
+    from matplotlib import colormaps
+
+    scored = [(line, line.shade) for line in lines if line.shade is not None]
+    for order, (line, shade) in enumerate(scored):
+        x = last + 0.45 + 0.8 * (order + 0.5) / len(scored)
+        scores = [run.objective for run in line.row.seeds if run.objective is not None]
+        heights = [min(max((s - plot.low) / (plot.high - plot.low), -0.02), 1.02) for s in scores]
+        colour = colormaps[COLOURS](shade)
+        panel.plot([x, x], [min(heights), max(heights)], color="#777777", lw=0.6, zorder=1)
+        panel.plot([x], [shade], "o", ms=2.2, color=colour, mec=INK, mew=0.3, zorder=5)
+    if scored:
+        text = "trials by return,\nrange of seeds"
+        panel.text(last + 0.85, 1.06, text, ha="center", va="bottom", fontsize=5.5, color=PALE)

@@ -1,0 +1,106 @@
+"""The books of one seed: metrics, evaluations, checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rl_eval.config import RunConfig, config_id
+from rl_eval.ppo.state import TrainState
+from rl_eval.records.run import EvalRow, RunDirectory
+from rl_eval.run import checkpoint
+from rl_eval.run.metrics import MemberMetrics
+
+# Where a checkpoint keeps the state, and the parameters to evaluate if not those in training.
+STATE, POLICY = "state", "policy"
+
+
+class Member:
+    """One seed of a population, and its directory.
+
+    Args:
+        config: of this seed alone.
+        floor: the score of divergence.
+    """
+
+    def __init__(
+        self, config: RunConfig, index: int, directory: RunDirectory, floor: float | None
+    ) -> None:
+        self.config, self.directory, self.floor = config, directory, floor
+        self.metrics = MemberMetrics(config, index, directory)
+        self.evaluated_at = 0  # iteration
+        self.eval_return: float | None = None
+        self.best: float | None = None
+
+    def evaluated(
+        self, returns: np.ndarray, lengths: np.ndarray, iteration: int, wall_s: float
+    ) -> bool:
+        """Record the games of an evaluation [episode]; whether they are the best so far."""
+        diverged, returns = self.metrics.diverged, returns.astype(float)
+        if diverged:
+            returns = np.full(returns.size if self.floor is not None else 0, self.floor, float)
+            lengths = lengths[:0]
+        mean, std, low, high = (
+            [float(f(returns)) for f in (np.mean, np.std, np.min, np.max)]
+            if returns.size
+            else [None] * 4
+        )
+        atari, env_steps = self.config.env.atari, iteration * self.config.ppo.batch_size
+        row = EvalRow(
+            iteration=iteration,
+            env_steps=env_steps,
+            frames=env_steps * atari.frame_skip if atari else None,
+            gradient_steps=self.metrics.gradient_steps,
+            wall_s=round(wall_s, 3),
+            policy=self.config.evaluation.policy,
+            diverged=diverged,
+            episodes=lengths.size,
+            return_mean=mean,
+            return_std=std,
+            return_min=low,
+            return_max=high,
+            length_mean=float(lengths.mean()) if lengths.size else None,
+            returns=returns.tolist(),
+            lengths=lengths.tolist(),
+        )
+        self.directory.append(row)
+        self.evaluated_at, self.eval_return = iteration, mean
+        improved = mean is not None and not diverged and (self.best is None or mean > self.best)
+        if improved:
+            self.best = mean
+        return improved
+
+    def save(self, state: TrainState, policy: Any | None, iteration: int, wall_s: float) -> None:
+        """Write a checkpoint of this member's part of the state.
+
+        Raises:
+            CheckpointError: the disk refuses.
+        """
+        scored = self.evaluated_at == iteration and not self.metrics.diverged
+        facts = {name: getattr(self, name) for name in _SAVED}
+        checkpoint.save(
+            self.directory.checkpoints,
+            iteration,
+            {STATE: state, POLICY: policy},
+            {"member": facts, "metrics": self.metrics.saved(), "wall_s": wall_s},
+            config_id(self.config),
+            self.eval_return if scored else None,
+        )
+
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint; lines written after it are dropped.
+
+        Raises:
+            CheckpointError: its facts are not those of a run.
+        """
+        try:
+            self.metrics.restore(saved.facts["metrics"])
+            for name in _SAVED:
+                setattr(self, name, saved.facts["member"][name])
+        except (KeyError, TypeError) as error:
+            raise checkpoint.CheckpointError(f"{saved.path}: lacks {error}") from None
+        self.directory.rewind(saved.iteration)
+
+
+_SAVED = ("evaluated_at", "eval_return", "best")

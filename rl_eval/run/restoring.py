@@ -1,0 +1,47 @@
+"""From the checkpoints of a population's members to its state."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from rl_eval.config import RunConfig, alone, config_id
+from rl_eval.ppo.members import join_members, take_member
+from rl_eval.ppo.state import TrainState
+from rl_eval.records.run import RunDirectory
+from rl_eval.run import checkpoint
+from rl_eval.run.checkpoint import Checkpoint, CheckpointError
+from rl_eval.run.member import STATE
+
+
+def newest_checkpoints(
+    directories: Sequence[RunDirectory], config: RunConfig, notify: Callable[[str], None]
+) -> list[Checkpoint]:
+    """The newest checkpoint that every seed has whole; empty if none was written yet."""
+    there = [set(checkpoint.iterations(d.checkpoints)) for d in directories]
+    problem = None
+    for iteration in sorted(set.intersection(*there), reverse=True):
+        try:
+            return [
+                checkpoint.load(d.checkpoints, iteration, config_id(one))
+                for d, one in zip(directories, alone(config), strict=True)
+            ]
+        except CheckpointError as error:
+            problem = error
+            notify(str(error))
+    if problem is not None:
+        raise CheckpointError(f"no usable checkpoint is left: {problem}")
+    return []
+
+
+def filled(state: TrainState, found: Sequence[Checkpoint], rewindable: bool) -> TrainState:
+    """`state` with what the checkpoints hold; games that cannot be saved stay new."""
+    members = []
+    for i, saved in enumerate(found):
+        fresh = take_member(state, i, len(found))
+        if rewindable:
+            members.append(checkpoint.fill(fresh, saved, f"['{STATE}']"))
+        else:
+            learner = checkpoint.fill(fresh.learner, saved, f"['{STATE}'].learner")
+            members.append(dataclasses.replace(fresh, learner=learner))
+    return join_members(members)

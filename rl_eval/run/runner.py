@@ -1,0 +1,386 @@
+"""A run from its configuration to its end: a new one, or one gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rl_eval.config import RunConfig, alone, to_dict
+from rl_eval.envs.registry import make_env
+from rl_eval.envs.scores import random_score
+from rl_eval.ppo.learner import Optimizer, make_learner
+from rl_eval.ppo.networks import make_network
+from rl_eval.ppo.population import Population, make_population
+from rl_eval.ppo.state import TrainState, traced
+from rl_eval.reading import Recorded
+from rl_eval.records.lock import locked
+from rl_eval.records.provenance import provenance
+from rl_eval.records.run import INTERRUPTED, RunDirectory, RunExistsError, Status, write_json
+from rl_eval.run.cost import measure
+from rl_eval.run.evaluate import Evaluator, make_evaluator
+from rl_eval.run.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
+from rl_eval.run.member import Member
+from rl_eval.run.restoring import filled, newest_checkpoints
+from rl_eval.run.sinks import Sinks
+from rl_eval.run.stop import Terminated, graceful
+from rl_eval.settings import SettingsError
+from rl_eval.types import Environment
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How one seed's run ended.
+
+    `final_return`: mean full-game return of the last 10 % of training; `eval_return`: that of the
+    last evaluation. For a diverged seed both are the stated score of divergence.
+    """
+
+    run_dir: str
+    status: Status
+    seed: int
+    env_steps: int
+    gradient_steps: int
+    final_return: float | None
+    eval_return: float | None
+    sps: float
+    compile_s: float
+    diverged_at: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What does not change a run's numbers.
+
+    checkpoint_s: seconds between checkpoints; None: as often as costs little.
+    log: where records go besides the run directory; see `rl_eval.run.sinks`.
+    cost: whether to time the optimizer alone at the end, which compiles it once more.
+    notify: told, in a sentence, what a user should know.
+    """
+
+    checkpoint_s: float | None = None
+    log: tuple[str, ...] = ()
+    cost: bool = True
+    show: Callable[[Progress], None] = lambda progress: None
+    notify: Callable[[str], None] = lambda message: None
+
+
+class Planned(NamedTuple):
+    """One run of one seed that is yet to begin.
+
+    numbers: the optimizer's traced hyperparameters.
+    facts: go into its record as they are, beside what the machine and the code say.
+    """
+
+    config: RunConfig
+    numbers: Mapping[str, float]
+    out: Path
+    facts: Mapping[str, Any]
+
+
+class Built(NamedTuple):
+    """The compiled parts that a configuration describes."""
+
+    env: Environment
+    population: Population
+    evaluator: Evaluator | None
+    eval_params: Callable[[Any, Any], Any] | None
+
+
+Build = Callable[..., Built]  # as `build`
+
+
+def run_directories(config: RunConfig, out: Path) -> list[Path]:
+    """`out` itself for one seed, a sub-directory a seed for several."""
+    if len(config.seeds) == 1:
+        return [out]
+    return [out / f"seed-{seed}" for seed in config.seeds]
+
+
+def build(
+    config: RunConfig,
+    optimizer: Optimizer,
+    resumed: int = 0,
+    like: Built | None = None,
+    seeds: Sequence[int] = (),
+) -> Built:
+    """Environment pool, population and evaluator; `resumed`: how often the run was so far.
+
+    `seeds`: of the members, where they are not those of `config`; there may be equal ones.
+    `like`: those of a configuration that differs in no more than seeds (as many) and traced
+    numbers. Its compiled programs serve again, unless a simulator lives outside of them.
+
+    Raises:
+        SettingsError: the parts do not fit together.
+    """
+    try:
+        env = make_env(
+            config.env.id,
+            num_envs=config.ppo.num_envs,
+            seeds=tuple(seeds) or config.seeds,
+            path=config.env.path,
+            atari=config.env.atari,
+            index=resumed,
+        )
+        if like is not None and env.jittable and env.rewindable:
+            return like._replace(env=env)
+        network = make_network(config.network, env.observation, env.num_actions)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    learner = make_learner(network, optimizer, config.ppo, config.num_iterations)
+    special = optimizer.eval_params
+    return Built(
+        env,
+        make_population(env, network, learner, config.ppo, MAX_CHUNK),
+        None if config.evaluation.every is None else make_evaluator(config, network),
+        jax.jit(jax.vmap(special)) if special else None,
+    )
+
+
+def start(config: RunConfig, built: Built, numbers: Mapping[str, float]) -> TrainState:
+    """The first state; `numbers` are the optimizer's traced hyperparameters."""
+    return _started(built, [(one, numbers) for one in alone(config)])
+
+
+def _started(built: Built, members: Sequence[tuple[RunConfig, Mapping[str, float]]]) -> TrainState:
+    """The first state of members with a seed and traced numbers of their own."""
+    each = [traced(config.hparams, dict(numbers)) for config, numbers in members]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+    return built.population.init([config.seeds[0] for config, _ in members], stacked, built.env)
+
+
+def train(
+    config: RunConfig,
+    optimizer: Optimizer,
+    numbers: dict[str, float],
+    out: Path,
+    facts: Mapping[str, Any],
+    options: Options = Options(),
+    make: Build = build,
+) -> list[Result]:
+    """Train every seed of `config` as one population and record each in its own directory.
+
+    `facts` go into the record as they are, beside what the machine and the code say. `make` is
+    `build`, or one that remembers what it built.
+
+    Raises:
+        RunExistsError: a directory is taken; nothing is written then.
+        SettingsError: the parts of the configuration do not fit together; likewise.
+        LockedError: another process is at work there.
+        CheckpointError: the disk refuses a checkpoint.
+    """
+    siblings = {"population": list(config.seeds)}
+    planned = [
+        Planned(one, numbers, path, {**siblings, **facts})
+        for one, path in zip(alone(config), run_directories(config, out), strict=True)
+    ]
+    return train_together(planned, optimizer, options, make)
+
+
+def train_together(
+    planned: Sequence[Planned],
+    optimizer: Optimizer,
+    options: Options = Options(),
+    make: Build = build,
+) -> list[Result]:
+    """Train runs that differ in no more than seeds and traced numbers as one population.
+
+    Raises:
+        RunExistsError, SettingsError, LockedError, CheckpointError: as `train`.
+    """
+    configs = [one.config for one in planned]
+    directories = [RunDirectory(one.out) for one in planned]
+    for directory in directories:
+        if directory.taken():
+            raise RunExistsError(str(directory.path))
+    # Members may share a seed. Of the seeds of what describes them all only the number counts.
+    config = dataclasses.replace(configs[0], seeds=tuple(range(len(configs))))
+    built = make(config, optimizer, seeds=[one.seeds[0] for one in configs])
+    path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
+    here = {**provenance(), **path}
+    with _held(directories, options.notify):
+        for directory, one in zip(directories, planned, strict=True):
+            alone_in = {"population": list(one.config.seeds)}
+            directory.create(to_dict(one.config), {**here, **alone_in, **one.facts})
+        session = _session(config, configs, built, optimizer, directories, options)
+        state = _started(built, [(one.config, one.numbers) for one in planned])
+        return _run(session, state, Clock(), options)
+
+
+def resume(
+    config: RunConfig,
+    optimizer: Optimizer,
+    numbers: dict[str, float],
+    out: Path,
+    options: Options = Options(),
+    make: Build = build,
+) -> list[Result]:
+    """Go on with a run to its planned end, from the newest checkpoint that all its seeds have.
+
+    JAX environments go on exactly. Simulators that cannot be saved start new games, from seeds
+    derived of (seed, how often the run was resumed); all else is exact. A run that has no
+    checkpoint yet starts over as it began.
+
+    Raises:
+        CheckpointError: no checkpoint can be used; each is named with the reason.
+        LockedError: another process is at work there.
+    """
+    directories = [RunDirectory(path) for path in run_directories(config, out)]
+    with _held(directories, options.notify):
+        found = newest_checkpoints(directories, config, options.notify)
+        times = 1 + max(directory.times_resumed() for directory in directories)
+        built = make(config, optimizer, times if found else 0)
+        session = _session(config, alone(config), built, optimizer, directories, options)
+        state, clock = start(config, built, numbers), Clock()
+        if found:
+            state = filled(state, found, built.env.rewindable)
+            clock = Clock(found[0].iteration, found[0].facts["wall_s"])
+        exact = built.env.rewindable or not found
+        games = "went on" if exact else f"new, from (seed, {times})"
+        note = {"iteration": clock.done, "time": time.time(), "games": games, **provenance()}
+        for i, member in enumerate(session.members):
+            if found:
+                member.restore(found[i])
+            member.directory.rewind(clock.done)
+            member.directory.resumed(note)
+        options.notify(f"going on from iteration {clock.done:,} of {config.num_iterations:,}")
+        return _run(session, state, clock, options)
+
+
+def recorded_results(runs: Sequence[Recorded]) -> list[Result] | None:
+    """How runs ended; None unless all of them have."""
+    names = [field.name for field in dataclasses.fields(Result)]
+    ended = []
+    for run in runs:
+        status = run.status or {}
+        if status.get("status") not in ("completed", "diverged") or not set(names) <= set(status):
+            return None
+        ended.append(Result(**{name: status[name] for name in names}))
+    return ended
+
+
+@contextmanager
+def _held(directories: Sequence[RunDirectory], notify: Callable[[str], None]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for directory in directories:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            taken_over = stack.enter_context(locked(directory.path))
+            if taken_over:
+                notify(f"{directory.path}: took over the lock of {taken_over}, which is gone")
+        yield
+
+
+def _session(
+    config: RunConfig,
+    configs: Sequence[RunConfig],
+    built: Built,
+    optimizer: Optimizer,
+    directories: Sequence[RunDirectory],
+    options: Options,
+) -> Session:
+    floor = config.diverged_score
+    if floor is None:
+        floor = random_score(config.env.id)
+    evaluator, seeds = built.evaluator, [one.seeds[0] for one in configs]
+    return Session(
+        config=config,
+        population=built.population,
+        optimizer=optimizer,
+        members=[
+            Member(one, i, directory, floor)
+            for i, (one, directory) in enumerate(zip(configs, directories, strict=True))
+        ],
+        evaluator=evaluator and functools.partial(evaluator, seeds=seeds),
+        eval_params=built.eval_params,
+        rewindable=built.env.rewindable,
+        checkpoint_s=options.checkpoint_s,
+        show=options.show,
+    )
+
+
+def _run(session: Session, state: TrainState, clock: Clock, options: Options) -> list[Result]:
+    """Everything between an open directory and a closed one."""
+
+    def close(status: Status, reason: str) -> None:
+        for member in session.members:
+            with suppress(OSError):  # the disk may be what failed
+                member.directory.set_status(status, reason)
+
+    interrupted = f"{INTERRUPTED}; `rl-eval train --resume` goes on"
+    try:
+        with graceful(lambda: close("failed", interrupted)) as stop, _logged(session, options):
+            begun = time.perf_counter()
+            state = jax.block_until_ready(session.population.warm_up(state))
+            compile_s = time.perf_counter() - begun
+            stop.check()
+            evaluate_if_due(session, state, clock)  # a run may have been killed just before it
+            state = go(session, state, clock, stop)
+            save(session, state, clock)
+            if options.cost:
+                _write_cost(session, state, clock, compile_s)
+    except (KeyboardInterrupt, Terminated):
+        close("failed", interrupted)
+        raise
+    except BaseException as error:
+        close("failed", f"{type(error).__name__}: {error}".strip(": "))
+        raise
+    return [_finish(session, member, compile_s, clock) for member in session.members]
+
+
+@contextmanager
+def _logged(session: Session, options: Options) -> Iterator[None]:
+    """Lines go to the sinks as well while this lasts."""
+    sinks = []
+    for member in session.members:
+        path, config = member.directory.path, to_dict(member.config)
+        sinks.append(Sinks(options.log, path, config, options.notify))
+        member.directory.also = sinks[-1].write
+    try:
+        yield
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+def _write_cost(session: Session, state: TrainState, clock: Clock, compile_s: float) -> None:
+    cost = measure(
+        session.config,
+        session.optimizer,
+        state.learner,
+        iterations=clock.done,
+        compile_s=compile_s,
+        run_s=clock.wall_s,
+        eval_s=clock.eval_s,
+    )
+    for member in session.members:
+        write_json(member.directory.path / "cost.json", dataclasses.asdict(cost))
+
+
+def _finish(session: Session, member: Member, compile_s: float, clock: Clock) -> Result:
+    metrics, config = member.metrics, session.config
+    status: Status = "diverged" if metrics.diverged else "completed"
+    env_steps = clock.done * config.ppo.batch_size
+    result = Result(
+        run_dir=str(member.directory.path),
+        status=status,
+        seed=member.config.seeds[0],
+        env_steps=env_steps,
+        gradient_steps=metrics.gradient_steps,
+        final_return=member.floor if metrics.diverged else metrics.final_return(),
+        eval_return=member.floor if metrics.diverged else member.eval_return,
+        sps=env_steps * len(session.members) / clock.wall_s,
+        compile_s=compile_s,
+        diverged_at=metrics.diverged_at if metrics.diverged else None,
+    )
+    reason = f"non-finite or runaway at gradient step {metrics.diverged_at}"
+    facts = dataclasses.asdict(result)
+    del facts["status"]
+    member.directory.set_status(status, reason if metrics.diverged else None, **facts)
+    return result

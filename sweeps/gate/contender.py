@@ -1,0 +1,114 @@
+"""An optimizer in front of the gate: how it is built, and what its code and weights are."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from optimizers import registry, weights
+from optimizers.spec import OptimizerSpec
+from rl_eval.gate.baseline import Release
+from rl_eval.records.provenance import provenance
+from rl_eval.settings import SettingsError, parse_assignment
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A spec, and the release that it is."""
+
+    spec: OptimizerSpec
+    release: Release
+
+    @property
+    def name(self) -> str:
+        return self.release.optimizer
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal code, weights and versions, whose runs can stand for each other."""
+        facts = (self.name, self.release.code, self.release.weights, self.release.versions)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+
+
+def contender(name: str, settings: Mapping[str, Any]) -> Contender:
+    """The optimizer of that name, or at `module:attribute`, with some settings.
+
+    Raises:
+        SettingsError: there is none, or it does not have such settings.
+        WeightsError: its weights cannot be had.
+    """
+    try:
+        spec = registry.get(name)
+        resolved = spec.resolve(settings)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    used = None
+    if "weights" in resolved and spec.name in weights.TEMPLATES:
+        used = dataclasses.asdict(weights.resolve(resolved["weights"], spec.name)[1])
+    here = provenance()
+    release = Release(
+        optimizer=name,
+        settings=dict(settings),
+        code=code_sha256(name),
+        weights=used,
+        versions=here["versions"],
+        hardware={key: here[key] for key in ("platform", "cpu", "cpu_count", "devices")},
+        git=here["git"],
+    )
+    return Contender(spec, release)
+
+
+def own_settings(name: str, assignments: Sequence[str]) -> dict[str, Any]:
+    """Those of `--set key=value` that are hyperparameters of the optimizer.
+
+    Raises:
+        SettingsError: no such optimizer, or not key=value.
+    """
+    try:
+        known = {h.name for h in registry.get(name).hyperparameters}
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    pairs = [parse_assignment(text) for text in assignments]
+    short = [(key.removeprefix("optimizer."), value) for key, value in pairs]
+    return {key: value for key, value in short if key in known}
+
+
+def inherited(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A baseline's settings that the optimizer has too, and the names of those it lacks."""
+    known = {h.name for h in registry.get(name).hyperparameters}
+    lacking = [key for key in settings if key not in known]
+    return {key: value for key, value in settings.items() if key in known}, lacking
+
+
+def build(num_steps: int, *, name: str, settings: Mapping[str, Any]) -> Any:
+    """The optimizer of that name, for processes that know no more of it."""
+    return registry.get(name).build(num_steps, **settings)
+
+
+def code_sha256(name: str) -> str:
+    """Of the package or module that an optimizer comes from, all of its Python files."""
+    module = name.partition(":")[0] if ":" in name else "optimizers"
+    if ":" not in name:
+        points = {point.name: point for point in entry_points(group=registry.ENTRY_POINTS)}
+        built_in = {spec.name for spec in registry.BUILT_IN}
+        if name in points and name not in built_in:
+            module = points[name].module
+    found = find_spec(module.partition(".")[0])
+    total = hashlib.sha256()
+    for root, file in _files(found):
+        total.update(file.relative_to(root).as_posix().encode())
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _files(found: Any) -> list[tuple[Path, Path]]:
+    folders = [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
+    if not folders and found is not None and found.origin:
+        return [(Path(found.origin).parent, Path(found.origin))]
+    return [(folder, file) for folder in folders for file in sorted(folder.rglob("*.py"))]

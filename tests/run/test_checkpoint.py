@@ -1,0 +1,126 @@
+"""Checkpoints: whole or not there, checked, the last few and the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.run import checkpoint
+from rl_eval.run.checkpoint import CheckpointError
+
+TREE = {
+    "params": [jnp.arange(6, dtype=jnp.float32).reshape(2, 3), jnp.ones(2, jnp.bfloat16)],
+    "key": jax.random.split(jax.random.key(7), 2),
+    "none": None,
+    "empty": jnp.zeros((0, 3)),
+    "count": jnp.int32(5),
+    "frames": jnp.full((2, 2), 200, jnp.uint8),
+    "flag": jnp.array([True, False]),
+}
+
+
+def save(folder, iteration, tree=TREE, score=None):
+    checkpoint.save(folder, iteration, tree, {"wall_s": 1.5, "low": float("inf")}, "abc", score)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    save(folder, 3)
+    return folder
+
+
+def test_what_is_loaded_is_bit_for_bit_what_was_saved(saved):
+    stored = checkpoint.load(saved, 3, "abc")
+    assert stored.iteration == 3
+    assert stored.facts == {"wall_s": 1.5, "low": float("inf")}
+    filled = checkpoint.fill(TREE, stored)
+    assert jax.tree.structure(filled) == jax.tree.structure(TREE)
+    for new, old in zip(jax.tree.leaves(filled), jax.tree.leaves(TREE), strict=True):
+        assert new.dtype == old.dtype
+        words = [jax.random.key_data(x) if "key" in str(x.dtype) else x for x in (new, old)]
+        assert np.asarray(words[0]).tobytes() == np.asarray(words[1]).tobytes()
+
+
+def test_the_last_two_and_the_best_stay(tmp_path):
+    for iteration, score in enumerate([None, 3.0, 9.0, 1.0, None, 2.0, None], 1):
+        save(tmp_path, iteration, {"x": jnp.zeros(2)}, score)
+    assert checkpoint.iterations(tmp_path) == [7, 6, 3]
+    assert checkpoint.best(tmp_path) == 3
+
+
+def test_a_part_left_by_a_killed_writer_is_never_read_and_goes_away(tmp_path):
+    save(tmp_path, 1)
+    (tmp_path / ".part-000000002-99").mkdir()
+    assert checkpoint.iterations(tmp_path) == [1]
+    save(tmp_path, 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["000000001", "000000002"]
+
+
+def test_another_configuration_is_refused_by_name(saved):
+    with pytest.raises(CheckpointError, match=r"configuration abc, this run is abd"):
+        checkpoint.load(saved, 3, "abd")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "leaf"),
+    [
+        ({**TREE, "count": jnp.int32([5])}, "count"),
+        ({**TREE, "flag": jnp.zeros(2)}, "flag"),
+        ({**TREE, "more": jnp.zeros(2)}, "more"),
+    ],
+)
+def test_the_first_leaf_that_does_not_fit_is_named(saved, wrong, leaf):
+    with pytest.raises(CheckpointError, match=leaf):
+        checkpoint.fill(wrong, checkpoint.load(saved, 3, "abc"))
+
+
+def files(folder):
+    return sorted(p for p in (folder / "000000003").rglob("*") if p.is_file())
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_no_flipped_bit_and_no_cut_file_gets_through(saved, data):
+    file = data.draw(st.sampled_from(files(saved)))
+    whole = file.read_bytes()
+    at = data.draw(st.integers(0, max(0, len(whole) - 1)))
+    if whole and data.draw(st.booleans()):
+        flipped = whole[at] ^ (1 << data.draw(st.integers(0, 7)))
+        broken = whole[:at] + bytes([flipped]) + whole[at + 1 :]
+    else:
+        broken = whole[:at]
+    if broken == whole:
+        return
+    file.write_bytes(broken)
+    try:
+        with pytest.raises(CheckpointError, match=file.name.replace("+", ".")):
+            checkpoint.load(saved, 3, "abc")
+    finally:
+        file.write_bytes(whole)
+
+
+def test_a_missing_file_is_named(saved):
+    file = files(saved)[0]
+    moved = file.rename(saved / "elsewhere")
+    try:
+        with pytest.raises(CheckpointError, match="missing"):
+            checkpoint.load(saved, 3, "abc")
+    finally:
+        moved.rename(file)
+
+
+def test_a_full_disk_is_one_clear_error_and_the_last_good_checkpoint_stays(small_disk):
+    save(small_disk, 1)
+    with pytest.raises(CheckpointError, match="could not be written") as full:
+        save(small_disk, 2, {"x": np.random.default_rng(0).random(1_000_000)})
+    assert "\n" not in str(full.value)
+    assert checkpoint.iterations(small_disk) == [1]
+    checkpoint.fill(TREE, checkpoint.load(small_disk, 1, "abc"))
+    assert [p.name for p in small_disk.iterdir()] == ["000000001"]
