@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import importlib
 import inspect
-import os
-import sys
-import traceback
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from optimizers.importing import ImportFailedError, describe, load, split
 from optimizers.spec import Choice, Domain, Hyperparameter, LogUniform, OptimizerSpec, Value
 
 LEARNING_RATES = ("learning_rate", "lr")
@@ -28,22 +25,20 @@ Make = Callable[..., Any]
 Parameters = Mapping[str, inspect.Parameter]
 
 
-def from_reference(reference: str) -> OptimizerSpec:
-    """The optimizer at `module:attribute`; the working directory can be imported from.
+def from_reference(reference: str, folders: Sequence[Path] = ()) -> OptimizerSpec:
+    """The optimizer at `module:attribute` or `path/to/file.py:attribute`.
+
+    `folders`: where modules are looked for first; by default the working directory.
 
     Raises:
         ValueError: the module cannot be imported, lacks the attribute, or it is no optimizer.
     """
-    module_name, _, attribute = reference.partition(":")
+    module_name, attribute = split(reference)
     try:
-        with _working_directory_importable():
-            module = importlib.import_module(module_name)
-    except Exception as error:
-        raise ValueError(
-            f"optimizer '{reference}': importing {module_name!r} failed: {describe(error)}"
-        ) from error
-    try:
+        module = load(module_name, folders).module
         found = functools.reduce(getattr, attribute.split("."), module)
+    except ImportFailedError as error:
+        raise ValueError(f"optimizer '{reference}': {error}") from error
     except AttributeError as error:
         public = [name for name in vars(module) if not name.startswith("_")]
         raise ValueError(
@@ -87,17 +82,6 @@ def as_spec(name: str, found: Any) -> OptimizerSpec:
     )
 
 
-def describe(error: Exception) -> str:
-    """The error of someone else's code, with the place in it."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename != __file__ and "importlib" not in frame.filename
-    ]
-    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
-
-
 def _spec_of(name: str, found: Any, what: str) -> OptimizerSpec:
     if isinstance(found, OptimizerSpec):
         return found
@@ -107,17 +91,6 @@ def _spec_of(name: str, found: Any, what: str) -> OptimizerSpec:
         f"optimizer '{name}' {what}; expected an OptimizerSpec, an optax transformation, or a "
         "function that returns one of them"
     )
-
-
-@contextlib.contextmanager
-def _working_directory_importable() -> Iterator[None]:
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(here)
 
 
 def _signature(function: Make) -> Parameters:

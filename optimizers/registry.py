@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from optimizers.handcrafted import HANDCRAFTED
+from optimizers.importing import describe
 from optimizers.learned.celo import CELO, CELO_ADAM
 from optimizers.learned.celo2 import CELO2, CELO2_BASE
 from optimizers.learned.mlp_lopt import MLP_LOPT
 from optimizers.learned.mulo import MULO
 from optimizers.learned.velo import VELO, VELO_S
-from optimizers.references import as_spec, describe, from_reference
+from optimizers.references import as_spec, from_reference
 from optimizers.spec import OptimizerSpec
 
 ENTRY_POINTS = "rl_eval.optimizers"
@@ -36,14 +39,14 @@ def names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_registered, *sorted(_installed())]))
 
 
-def get(name: str) -> OptimizerSpec:
-    """The optimizer of that name, or the one at `module:attribute`.
+def get(name: str, folders: Sequence[Path] = ()) -> OptimizerSpec:
+    """The optimizer of that name, or the one at `module:attribute`, looked for in `folders` first.
 
     Raises:
         ValueError: unknown (the near names are listed), or it cannot be loaded (with the reason).
     """
     if ":" in name:
-        return from_reference(name)
+        return from_reference(name, folders)
     if name in _registered:
         return _registered[name]
     installed = _installed()

@@ -21,6 +21,7 @@ from optimizers.spec import Choice, LogUniform, OptimizerSpec
 def module(tmp_path, monkeypatch):
     """Write a module of the user's into the working directory, which is not on sys.path."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     written = []
 
     def write(name: str, source: str) -> None:
@@ -113,7 +114,7 @@ def test_function_parameters_become_hyperparameters(module):
     )
     path = list(sys.path)
     spec = optimizers.get("user_function:make")
-    assert sys.path == path
+    assert sys.path[: len(path)] == path
     found = hyperparameters(spec)
     assert list(found) == ["lr", "b1", "decay", "kind", "nesterov", "size", "mask"]
     assert [h.name for h in spec.hyperparameters if h.traced] == ["lr", "b1", "decay"]
@@ -204,8 +205,8 @@ def test_optax_is_open_as_it_stands():
         ("user_broken:make", r"importing 'user_broken' failed: ZeroDivisionError: .*broken.py:2"),
         ("user_syntax:make", r"importing 'user_syntax' failed: SyntaxError: .*line 1"),
         ("user_imports:make", r"ModuleNotFoundError: No module named 'not_there'.*imports.py:1"),
-        ("no_such_module:make", r"importing 'no_such_module' failed: ModuleNotFoundError"),
-        (":make", r"importing '' failed: ValueError"),
+        ("no_such_module:make", r"no module 'no_such_module' in .*, nor is one installed"),
+        (":make", r"'' is no module: expected a name such as package.module"),
         ("user_fine:mkae", r"has no attribute 'mkae'; it has optax, number, fails, none, needy"),
         ("user_fine:", r"has no attribute ''"),
         ("user_fine:number", r"'user_fine:number' is 3; expected an OptimizerSpec, an optax"),
