@@ -5,24 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rl_eval.gate.finding import Finding, verdict
+from rl_eval.gate.finding import TIERS, Finding, verdict
 from rl_eval.gate.result import Comparison, Result
 
-MEANING = {
+MEANING: dict[str, str] = {
     "pass": "it may ship",
     "regression": "it must not ship",
     "inconclusive": "too few seeds to say; record the baseline with more",
 }
-_ORDER = {"regression": 0, "inconclusive": 1, "pass": 2}
+_ORDER = {"regression": 0, "inconclusive": 1, "skipped": 2, "pass": 3}
+
+
+def meaning(result: Result) -> str:
+    """What the verdict is worth: a release may ship only if every tier was run."""
+    ran = [tier for tier in TIERS if any(f.tier == tier for f in result.findings)]
+    left = [tier for tier in TIERS if tier not in ran]
+    if result.verdict != "pass" or not left:
+        return MEANING[result.verdict]
+    words = f"nothing found in {' and '.join(ran)}, but {' and '.join(left)} did not run"
+    return f"{words}: this does not say that it may ship"
+
+
+def told(finding: Finding) -> str:
+    """Why, and why it was let through if it was."""
+    if finding.accepted is None:
+        return finding.detail
+    return f"{finding.detail} (accepted: {finding.accepted})"
 
 
 def reasons(result: Result) -> list[str]:
     """The verdict and why, worst first in each tier; what passed is a line a tier if all did."""
-    lines = [f"{result.candidate.optimizer}: {result.verdict} ({MEANING[result.verdict]})"]
+    lines = [f"{result.candidate.optimizer}: {result.verdict} ({meaning(result)})"]
     for tier, findings in by_tier(result.findings).items():
         lines.append(f"{tier}: {verdict(findings)}")
         worst = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
-        lines += [f"  {f.verdict:12} {f.check}: {f.detail}" for f in worst]
+        lines += [f"  {_word(f):12} {f.check}: {told(f)}" for f in worst]
     return lines + [f"note: {note}" for note in result.notes]
 
 
@@ -39,10 +56,10 @@ def markdown(result: Result, picture: str | None) -> str:
     then, now = result.baseline, result.candidate
     lines = [
         f"# Release gate: {result.verdict}",
-        f"`{now.optimizer}` against the recorded `{then.optimizer}`: {MEANING[result.verdict]}.",
+        f"`{now.optimizer}` against the recorded `{then.optimizer}`: {meaning(result)}.",
     ]
     for tier, findings in by_tier(result.findings).items():
-        rows = [(f.verdict, f.check, f.detail) for f in findings]
+        rows = [(_word(f), f.check, told(f)) for f in findings]
         lines += [f"## {tier}: {verdict(findings)}", table(("verdict", "check", "why"), rows)]
         lines += [_comparison(c) for c in result.comparisons if c.tier == tier]
     if picture:
@@ -91,6 +108,10 @@ def _comparison(c: Comparison) -> str:
         f"at {', '.join(map(str, c.looks))}, margin {c.margin:g}, one-sided alpha {c.alpha:g}. "
         f"Overall is the {c.average}; an environment's score is the mean of its seeds."
     )
+
+
+def _word(finding: Finding) -> str:
+    return finding.verdict if finding.accepted is None else "accepted"
 
 
 def _short(value: Any) -> str:

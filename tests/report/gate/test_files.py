@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gate.examples import ENVS, release_of, runs_of
 
-from rl_eval.gate.finding import Finding, verdict
+from rl_eval.gate.finding import TIERS, Finding, verdict
 from rl_eval.gate.power import plan_for
 from rl_eval.gate.result import Result, compare, load_result
 from rl_eval.records.run import RecordError
@@ -113,3 +113,32 @@ def test_other_files_are_no_reports(tmp_path, text):
     file.write_text(text)
     with pytest.raises(RecordError, match=r"report\.json"):
         load_result(file)
+
+
+def test_a_pass_of_some_tiers_never_says_that_it_may_ship():
+    numerics = (Finding("numerics", "state", "pass", "same"),)
+    (said, *_) = reasons(dataclasses.replace(result_of(), findings=numerics))
+    assert "may ship" in said
+    assert "does not say that it may ship" in said
+    assert "probes and benchmark did not run" in said
+    everything = tuple(Finding(tier, "all", "pass", "") for tier in TIERS)
+    assert "(it may ship)" in reasons(dataclasses.replace(result_of(), findings=everything))[0]
+
+
+def test_what_was_skipped_is_told_as_skipped_and_is_no_pass():
+    skipped = Finding("probes", "resume", "skipped", "not compared")
+    assert verdict([skipped]) == "inconclusive"
+    passed = Finding("probes", "probe/both", "pass", "learned")
+    assert verdict([skipped, passed]) == "pass"
+    text = junit(dataclasses.replace(result_of(), findings=(skipped, passed)))
+    suite = ElementTree.fromstring(text.encode()).find("testsuite")
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+    assert suite.find(".//skipped").get("message") == "not compared"
+
+
+def test_an_accepted_change_is_no_failure_and_its_reason_is_told():
+    moved = Finding("numerics", "trajectory", "regression", "moved", accepted="new weights")
+    assert verdict([moved]) == "pass"
+    result = dataclasses.replace(result_of(), findings=(moved,), verdict="pass")
+    assert "accepted: new weights" in markdown(result, None)
+    assert ElementTree.fromstring(junit(result).encode()).find(".//failure") is None
