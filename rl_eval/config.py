@@ -149,7 +149,7 @@ class RunConfig:
     env: EnvConfig
     optimizer: OptimizerConfig
     total_timesteps: int
-    """Env steps per seed (Atari frames are 4 times as many); rounded down to whole iterations."""
+    """Env steps per seed, not Atari frames; rounded down to whole iterations."""
     network: NetworkConfig
     ppo: PPOConfig
     hparams: PPOHparams

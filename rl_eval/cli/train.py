@@ -36,14 +36,14 @@ class Train:
     optimizer: str | None = None
     """Registered name or module:attribute (default adamw); `rl-eval optimizers` lists them."""
     total_timesteps: float | None = None
-    """Env steps per seed; Atari frames are 4 times as many. 1e6 is fine."""
+    """Env steps per seed; Atari frames are 4 or 5 times as many. 1e6 is fine."""
     seeds: str | None = None
     """Comma-separated, trained together as one population. Default 0."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """key=value: any hyperparameter of the optimizer, PPO or the network; repeatable."""
     config: Path | None = None
     """TOML, YAML or JSON file; RUN/config.json repeats that run."""
-    protocol: Literal["classic", "machado"] | None = None
+    protocol: Literal["classic", "machado", "dopamine"] | None = None
     """Atari protocol."""
     env_path: Literal["auto", "xla", "host"] | None = None
     """How envpool is stepped: inside the jitted rollout or from the host."""

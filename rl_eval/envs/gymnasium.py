@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from typing import Any
 
@@ -20,7 +21,8 @@ class GymnasiumEnv:
 
     That mode alone needs no ignored steps and still hands over the final observation.
     Observations are boxes, or discrete ones as one-hot flags. There is no state to thread: the
-    simulators keep their own.
+    simulators keep their own. Each observation is copied as it comes: a simulator may write the
+    next one, such as that of the reset within the step, into the same array.
 
     Args:
         max_episode_steps: agent steps; None keeps the environment's own limit.
@@ -72,7 +74,8 @@ class GymnasiumEnv:
             next_obs = obs.copy()
             for i in np.flatnonzero(over):
                 next_obs[i] = info["final_obs"][i]
-        reward = reward.astype(np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, which is told apart
+            reward = reward.astype(np.float32)
         step = Step(
             obs=self._encode(obs),
             reward=reward,
@@ -106,6 +109,10 @@ def knows(env_id: str) -> bool:
 
 def _open(env_id: str, num_envs: int, max_episode_steps: int | None) -> Any:
     import gymnasium
+    from gymnasium.wrappers import TransformObservation
+
+    def copied(env: Any) -> Any:
+        return TransformObservation(env, copy.deepcopy, None)
 
     limit: dict[str, Any] = {}
     if max_episode_steps is not None:
@@ -115,6 +122,7 @@ def _open(env_id: str, num_envs: int, max_episode_steps: int | None) -> Any:
             env_id,
             num_envs=num_envs,
             vectorization_mode="sync",
+            wrappers=(copied,),
             vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP},
             **limit,
         )

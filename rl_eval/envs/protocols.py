@@ -1,8 +1,10 @@
 """What an Atari agent is shown and scored on: every option with its source.
 
-[M18] Machado et al., "Revisiting the Arcade Learning Environment", JAIR 61, 2018.
 [N15] Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015.
 [B17] OpenAI baselines, common/atari_wrappers.py.
+[H18] Hessel et al., "Rainbow", AAAI 2018.
+[M18] Machado et al., "Revisiting the Arcade Learning Environment", JAIR 61, 2018.
+[D18] Castro et al., "Dopamine", 2018 (1812.06110), and its atari_lib.py and dqn.gin.
 [C22] CleanRL, ppo_atari_envpool.py.
 """
 
@@ -23,17 +25,20 @@ class AtariOptions:
     episodic_life: bool = True
     # The learner sees the sign of the reward; scores never do. [N15], [B17] ClipRewardEnv.
     reward_clip: bool = True
-    # Sticky actions: the last action is repeated with this probability. 0.25 in [M18]; 0 in [N15].
+    # Sticky actions: the last action is repeated with this probability. 0.25 in [M18] and [D18];
+    # 0 in [N15].
     repeat_action_probability: float = 0.0
-    # All 18 actions instead of the game's own. True in [M18] section 4; False in [N15].
+    # All 18 actions instead of the game's own. True in [M18]; False in [N15] and [D18].
     full_action_space: bool = False
     # Up to so many no-ops at the start of an episode. [N15], [B17] NoopResetEnv.
     noop_max: int = 30
-    # Emulator frames an action is held for; the last two are max-pooled. [N15], [M18].
+    # Emulator frames an action is held for; the last two are max-pooled. 4 in [N15] and [D18]; 5 in
+    # [M18].
     frame_skip: int = 4
     # Frames in an observation. [N15].
     stack_num: int = 4
-    # Agent steps: 108,000 frames (30 minutes of play at 60 Hz) / frame_skip 4. [M18], [C22].
+    # Agent steps: 108,000 frames (30 minutes of play at 60 Hz) / frame_skip 4. [H18], [D18], [C22].
+    # [N15] and [M18] stop after 18,000 frames (5 minutes).
     max_episode_steps: int = 27_000
     # Press FIRE after a reset where the game has that action. [B17] FireResetEnv.
     use_fire_reset: bool = True
@@ -66,10 +71,21 @@ MACHADO = AtariOptions(
     repeat_action_probability=0.25,
     full_action_space=True,
     noop_max=1,
+    frame_skip=5,
+    max_episode_steps=18_000 // 5,
     use_fire_reset=False,
 )
 
-PROTOCOLS = {"classic": CLASSIC, "machado": MACHADO}
+# [D18]: as [M18], but with the game's own actions, 4 frames an action, and 30 minutes of play.
+DOPAMINE = AtariOptions(
+    episodic_life=False,
+    repeat_action_probability=0.25,
+    noop_max=1,
+    max_episode_steps=108_000 // 4,
+    use_fire_reset=False,
+)
+
+PROTOCOLS = {"classic": CLASSIC, "machado": MACHADO, "dopamine": DOPAMINE}
 
 
 def protocol(name: str) -> AtariOptions:
@@ -80,5 +96,9 @@ def protocol(name: str) -> AtariOptions:
 
 
 def evaluation(options: AtariOptions) -> AtariOptions:
-    """The same games as `options`, played to their end for the raw score."""
-    return dataclasses.replace(options, episodic_life=False, reward_clip=False)
+    """The games of `options` with raw rewards: what is trained on but the clipping.
+
+    Lost lives end the learner's episode as in training: envpool plays no-ops and FIRE after them,
+    without which some games stand still. A game is still over at game over or time limit alone.
+    """
+    return dataclasses.replace(options, reward_clip=False)

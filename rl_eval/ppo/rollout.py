@@ -149,6 +149,8 @@ class Rollout:
         for time in range(self.config.num_steps):
             decision = self._decide_jit(state.learner, obs, time)
             env_state, step = self.env.step(env_state, np.asarray(decision.action).reshape(-1))
+            # JAX reads numpy arrays later than it is called, and the simulator may write again.
+            step = jax.tree.map(np.array, step)
             episodes = episode_stats.update(episodes, step)
             records.append((decision, self._outcome_jit(state.learner.params, step)))
             obs = step.obs

@@ -66,7 +66,8 @@ def make_evaluator(
     Parameters have a leading axis [member], one for each of `seeds`, by default `config.seeds`;
     `index` is how many iterations they were trained for. JAX environments are played inside jit,
     compiled once for all calls and seeds; others from the host, each call in a pool of its own.
-    Atari games are played whole and for the raw reward (`rl_eval.envs.protocols.evaluation`).
+    Atari games are played as in training, lives and FIRE included, and counted whole and by the
+    raw reward (`rl_eval.envs.protocols.evaluation`).
 
     Raises:
         EndlessGameError: by `evaluate`; games were not over after `max_game_steps` agent steps.

@@ -22,7 +22,7 @@ def test_a_lost_life_terminates_without_ending_the_game(roll, random_actions):
     assert steps.episode.over.any()
     assert (lives_lost.cumsum(0)[steps.episode.over] >= 4).all()
     np.testing.assert_array_equal(steps.obs[lives_lost], steps.next_obs[lives_lost])
-    _, steps = roll(ale(evaluation(CLASSIC)), actions)
+    _, steps = roll(ale(dataclasses.replace(CLASSIC, episodic_life=False)), actions)
     np.testing.assert_array_equal(steps.terminated, steps.episode.over)
 
 

@@ -54,7 +54,7 @@ def test_rewards_are_clipped_for_the_learner_only(roll):
     clipped, raw = (
         AtariEnv("SpaceInvaders-v5", Layout(1), options, False, "test")
         for options in (
-            dataclasses.replace(CLASSIC, episodic_life=False),
+            CLASSIC,
             evaluation(CLASSIC),
         )
     )
@@ -69,7 +69,7 @@ def test_rewards_are_clipped_for_the_learner_only(roll):
 def test_a_lost_life_ends_the_learners_episode_only_where_asked(roll):
     fire = np.ones((130, 4), np.int32)
     _, life = roll(breakout(), fire)
-    _, game = roll(breakout(evaluation(CLASSIC)), fire)
+    _, game = roll(breakout(dataclasses.replace(CLASSIC, episodic_life=False)), fire)
     assert (life.terminated.sum(0) == 5).all()
     assert (life.episode.over.sum(0) == 1).all()
     np.testing.assert_array_equal(game.terminated, game.episode.over)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from rl_eval.envs import registry, xla_check
@@ -83,11 +85,31 @@ def test_auto_steps_from_the_host_where_xla_fails_and_says_why(monkeypatch):
     assert (forced.path, forced.jittable) == ("xla", True)
 
 
-def test_protocols():
-    assert protocol("machado").repeat_action_probability == 0.25
-    assert not evaluation(protocol("classic")).episodic_life
+def frames(options):
+    return options.frame_skip, options.frame_skip * options.max_episode_steps
+
+
+def test_protocols_are_those_of_their_papers():
+    machado, dopamine = protocol("machado"), protocol("dopamine")
+    assert frames(CLASSIC) == frames(dopamine) == (4, 108_000)
+    assert frames(machado) == (5, 18_000)
+    assert machado.full_action_space
+    assert not dopamine.full_action_space
+    for sticky in (machado, dopamine):
+        assert sticky.repeat_action_probability == 0.25
+        assert not sticky.episodic_life
+        assert not sticky.use_fire_reset
+
+
+def test_evaluation_differs_from_training_in_the_clipping_alone():
+    for name in ("classic", "machado", "dopamine"):
+        options = dataclasses.asdict(protocol(name))
+        assert dataclasses.asdict(evaluation(protocol(name))) == {**options, "reward_clip": False}
+
+
+def test_impossible_atari_options_are_refused():
     with pytest.raises(
-        ValueError, match="unknown Atari protocol 'nature'; known: classic, machado"
+        ValueError, match="unknown Atari protocol 'nature'; known: classic, machado, dopamine"
     ):
         protocol("nature")
     with pytest.raises(ValueError, match="frame_skip must be at least 1"):

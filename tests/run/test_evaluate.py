@@ -224,7 +224,7 @@ def test_atari_games_are_whole_and_raw():
     )
     state, _ = env.reset()
     stats = episode_stats.init(4)
-    for _ in range(ATARI.max_episode_steps):
+    for _ in range(ATARI.max_episode_steps + 10):  # a step after each lost life is ignored
         state, step = env.step(state, np.ones(4, np.int32))
         stats = episode_stats.update(stats, step)
     once = stats.finished == 1
@@ -233,6 +233,25 @@ def test_atari_games_are_whole_and_raw():
     np.testing.assert_array_equal(played.lengths[0][once], stats.latest_length[once])
     assert played.returns.max() > 50  # aliens are worth 5 to 30; clipped, this takes 50 of them
     jax.tree.map(np.testing.assert_array_equal, evaluate(always(1, 6), 9), played)
+
+
+@pytest.mark.parametrize("env_id", ["Breakout-v5", "ALE/Breakout-v5"])
+def test_a_policy_that_never_fires_plays_the_game_it_was_trained_on(env_id):
+    """envpool presses FIRE after each lost life in training; ALE's vector environment never."""
+    options = dataclasses.replace(CLASSIC, max_episode_steps=250)
+    config = config_of(env_id, 4, "greedy", atari=options)
+    played = make_evaluator(config, blind())(always(0, 4), 3)
+    env = registry.make_env(
+        env_id, num_envs=4, purpose=Purpose.EVAL_ENV, index=3, path="host", atari=options
+    )
+    state, _ = env.reset()
+    stats = episode_stats.init(4)
+    while not stats.finished.all():
+        state, step = env.step(state, np.zeros(4, np.int32))
+        stats = episode_stats.update(stats, step)
+    np.testing.assert_array_equal(played.lengths[0], stats.latest_length)
+    fires = env_id == "Breakout-v5"
+    assert (played.lengths < options.max_episode_steps).all() == fires
 
 
 @pytest.mark.parametrize("frame_skip", [2, 4])
