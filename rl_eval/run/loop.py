@@ -15,6 +15,7 @@ from rl_eval.ppo.learner import Optimizer
 from rl_eval.ppo.members import take_member
 from rl_eval.ppo.population import Population
 from rl_eval.ppo.state import TrainState
+from rl_eval.records.lock import check_held
 from rl_eval.run.evaluate import Evaluator
 from rl_eval.run.member import Member
 from rl_eval.run.stop import StopRequest
@@ -56,6 +57,11 @@ class Session:
     checkpoint_s: float | None
     show: Callable[[Progress], None]
 
+    def check_held(self) -> None:
+        """Raises LockedError where a directory became another process's."""
+        for member in self.members:
+            check_held(member.directory.path)
+
 
 @dataclasses.dataclass
 class Clock:
@@ -75,6 +81,7 @@ def go(session: Session, state: TrainState, clock: Clock, stop: StopRequest) -> 
     Raises:
         KeyboardInterrupt, Terminated: asked to stop; a checkpoint was written before.
         CheckpointError: the disk refuses one.
+        LockedError: this process was paused, and another took over.
     """
     total, chunk = session.config.num_iterations, 1
     while clock.done < total and not all(m.metrics.diverged for m in session.members):
@@ -83,6 +90,7 @@ def go(session: Session, state: TrainState, clock: Clock, stop: StopRequest) -> 
         state, rows = session.population.run(state, n)
         rows = jax.tree.map(np.asarray, rows)
         seconds = time.perf_counter() - begun
+        session.check_held()
         for member in session.members:
             member.metrics.add(rows, n, clock.wall_s, clock.wall_s + seconds)
         clock.done, clock.wall_s = clock.done + n, clock.wall_s + seconds
