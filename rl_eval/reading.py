@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """What a run directory says of its run. `status` is None while it was never written."""
+    """A run as its directory tells it. `status` is None where it has none that can be read."""
 
     path: Path
     config: RunConfig
@@ -48,8 +48,7 @@ def read_run(path: Path) -> Recorded:
     except (SettingsError, KeyError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, SettingsError) else f"has no usable {error}"
         raise RecordError(f"{path / 'config.json'}: {reason}") from None
-    status = _document(path / "status.json") if (path / "status.json").exists() else None
-    return Recorded(path, config, provenance, status)
+    return Recorded(path, config, provenance, _status(path / "status.json"))
 
 
 def read_population(out: Path) -> list[Recorded]:
@@ -96,6 +95,19 @@ def is_torn(path: Path) -> bool:
     return any(read_lines(file)[1] for file in files if file.is_file())
 
 
+def _status(file: Path) -> dict[str, Any] | None:
+    """None if it was never written, or a power cut left nothing in it: the run can go on.
+
+    Raises:
+        RecordError: it is of a newer version.
+    """
+    try:
+        read_object(file)
+    except RecordError:
+        return None
+    return _document(file)
+
+
 def _frame(file: Path, kind: type) -> polars.DataFrame:
     import polars
 
@@ -107,7 +119,7 @@ def _frame(file: Path, kind: type) -> polars.DataFrame:
                 odd = sorted(set(row) ^ set(schema))[0]
                 raise RecordError(f"{file}: line {number}: {odd} is missing or unknown")
         return polars.DataFrame(rows, schema=schema, strict=True)
-    except (OSError, TypeError, polars.exceptions.PolarsError) as error:
+    except (OSError, TypeError, OverflowError, polars.exceptions.PolarsError) as error:
         raise RecordError(f"{file}: {' '.join(str(error).split())[:200]}") from None
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from rl_eval import files
 from rl_eval.errors import ExplainedError
 from rl_eval.records import lock
 
 SCHEMA = 1
-MAX_BYTES = 200_000_000  # no record is larger; a wrong file may be
+MAX_BYTES = 50_000_000  # no record is larger; a wrong file may be
+MAX_LINES_BYTES = 500_000_000  # of a .jsonl file
 METRICS, EVALUATIONS, RESUMES = "metrics.jsonl", "eval.jsonl", "resumes.jsonl"
 Status = Literal["running", "completed", "diverged", "pruned", "failed"]
 INTERRUPTED = "interrupted"  # begins the reason of a run that failed only for being stopped
@@ -107,34 +108,41 @@ class RunDirectory:
         self.set_status("running")
 
     def taken(self) -> bool:
-        """Whether anything but a lock is there."""
+        """Whether anything is there but a lock and what a killed writer left half done."""
         if not self.path.exists():
             return False
-        return not self.path.is_dir() or any(lock.NAME not in p.name for p in self.path.iterdir())
+        names = [] if not self.path.is_dir() else [p.name for p in self.path.iterdir()]
+        mine = all(lock.NAME in name or files.is_part(name) for name in names)
+        return not self.path.is_dir() or not mine
 
     def append(self, row: MetricsRow | EvalRow) -> None:
         """Add one line; a killed writer leaves at most one torn last line."""
         name = METRICS if isinstance(row, MetricsRow) else EVALUATIONS
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(row), allow_nan=False) + "\n")
+        _append(self.path / name, dataclasses.asdict(row))
         self.also(row)
 
-    def rewind(self, iteration: int) -> None:
-        """Drop the lines of later iterations, and a torn one."""
+    def rewind(self, iteration: int) -> list[str]:
+        """Drop the lines of later iterations and damaged ones; what was lost, in words."""
+        lost = []
         for file in (self.path / METRICS, self.path / EVALUATIONS):
             if file.is_file():
-                kept = [row for row in read_lines(file)[0] if row["iteration"] <= iteration]
-                _write_whole(file, "".join(json.dumps(row) + "\n" for row in kept))
+                rows, damaged = kept_lines(file)
+                whole = [row for row in rows if type(row.get("iteration")) is int]
+                kept = [row for row in whole if row["iteration"] <= iteration]
+                files.write_whole(file, "".join(json.dumps(row) + "\n" for row in kept))
+                lost += [f"{file}: line {number} is damaged and left out" for number in damaged]
+        if iteration and not (self.path / METRICS).is_file():
+            lost.append(f"{self.path / METRICS} is missing: the lines of before are lost")
+        return lost
 
     def resumed(self, note: Mapping[str, Any]) -> None:
         """Record that, when and how the run was gone on with."""
-        with (self.path / RESUMES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(note, allow_nan=False) + "\n")
+        _append(self.path / RESUMES, note)
 
     def times_resumed(self) -> int:
         """How often the run was gone on with so far."""
         file = self.path / RESUMES
-        return len(file.read_bytes().splitlines()) if file.is_file() else 0
+        return len(_content(file, MAX_BYTES).splitlines()) if file.is_file() else 0
 
     def set_status(self, status: Status, reason: str | None = None, **facts: Any) -> None:
         """Replace status.json; `time` is seconds since the epoch and serves as a heartbeat."""
@@ -148,36 +156,48 @@ def read_lines(file: Path) -> tuple[list[dict[str, Any]], bool]:
     Raises:
         RecordError: a line that is not the last is damaged.
     """
-    rows = []
-    lines = file.read_bytes().split(b"\n")
+    rows, damaged = kept_lines(file)
+    last = len(rows) + len(damaged)
+    for number in damaged:
+        if number != last:
+            raise RecordError(f"{file}: line {number} is damaged")
+    return rows, bool(damaged)
+
+
+def kept_lines(file: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """The whole lines of a .jsonl file, and the numbers of those that are not.
+
+    A kill tears the last one; a power cut may leave zeros anywhere.
+
+    Raises:
+        RecordError: it cannot be read, or is far larger than any.
+    """
+    rows, damaged = [], []
+    lines = _content(file, MAX_LINES_BYTES).split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line) if number < len(lines) else None
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             rows.append(row)
-        elif number < len(lines) - 1:
-            raise RecordError(f"{file}: line {number} is damaged")
-        elif line:
-            return rows, True
-    return rows, False
+        elif line or number < len(lines):
+            damaged.append(number)
+    return rows, damaged
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:
-        RecordError: it is missing, unreadable or torn, or holds something else.
+        RecordError: it is missing, unreadable, larger than any record or torn, or holds something
+            else, or a key twice.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RecordError(f"{path}: larger than {MAX_BYTES:,} bytes, not a record")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise RecordError(f"{path}: torn or not JSON") from None
+        value = files.parse_json(_content(path, MAX_BYTES))
+    except ValueError as error:
+        twice = f" ({error})" if "twice" in str(error) else ""
+        raise RecordError(f"{path}: torn or not JSON{twice}") from None
     if not isinstance(value, dict):
         raise RecordError(f"{path}: expected a JSON object")
     return value
@@ -185,10 +205,21 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    _write_whole(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    files.write_whole(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def _content(path: Path, most: int) -> bytes:
+    try:
+        return files.read_bytes(path, most)
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror or error}") from None
+
+
+def _append(path: Path, document: Mapping[str, Any]) -> None:
+    """Add a line to a .jsonl file; after one that a full disk tore, on a line of its own."""
+    line = json.dumps(document, allow_nan=False).encode() + b"\n"
+    with path.open("a+b") as file:
+        if file.seek(0, 2):
+            file.seek(-1, 2)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)

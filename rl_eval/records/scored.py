@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rl_eval.records.run import EVALUATIONS, METRICS, RecordError, read_lines, read_object
+from rl_eval.records.run import EVALUATIONS, METRICS, RecordError, kept_lines, read_object
 from rl_eval.records.sweep import PlannedTrial
 from rl_eval.stats.objective import area_under_curve, best_checkpoint
 
@@ -120,10 +120,12 @@ def _is_planned(config: Any, trial: PlannedTrial, seed: int) -> bool:
 def _curve(folder: Path, problems: list[str]) -> Curve:
     for name, column in ((EVALUATIONS, "return_mean"), (METRICS, "episode_return_mean")):
         try:
-            lines = read_lines(folder / name)[0] if (folder / name).is_file() else []
-        except (RecordError, OSError) as error:
+            lines, damaged = kept_lines(folder / name) if (folder / name).is_file() else ([], [])
+        except RecordError as error:
             problems.append(str(error))
             continue
+        torn = len(lines) + len(damaged)  # a last line that a kill tore is no news
+        problems += [f"{folder / name}: line {n} is damaged" for n in damaged if n != torn]
         # By step: a resumed run may repeat the lines after its last checkpoint.
         found = {
             int(line["env_steps"]): line
@@ -151,4 +153,8 @@ def _first_number(facts: dict[str, Any], *names: str) -> float | None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    """Also not an integer that no float holds."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rl_eval.records.scored import STATUSES, Objective, SeedRun, read_run
 from rl_eval.records.sweep import AxisRecord, PlannedTrial, Scale, Setting, SweepRecord, read_sweep
+from rl_eval.text import csv_cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,14 +91,14 @@ def write_csv(table: Table, path: Path) -> Path:
     head = ["trial", "env", "optimizer", *axes, *STATUSES, "objective"]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head + [f"objective_seed_{seed}" for seed in seeds])
+        head += [f"objective_seed_{seed}" for seed in seeds]
+        writer.writerow(map(csv_cell, head))
         for row in table.rows:
             values = [row.values.get(key) for key in axes]
             counts = [row.count(status) for status in STATUSES]
             scores = [run.objective for run in row.seeds]
-            writer.writerow(
-                [row.id, row.env, row.optimizer, *values, *counts, row.objective, *scores]
-            )
+            cells = [row.id, row.env, row.optimizer, *values, *counts, row.objective, *scores]
+            writer.writerow(map(csv_cell, cells))
     return path
 
 

@@ -89,18 +89,25 @@ class Member:
         )
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Go on from a checkpoint; lines written after it are dropped.
+        """Go on from a checkpoint.
 
         Raises:
             CheckpointError: its facts are not those of a run.
         """
         try:
-            self.metrics.restore(saved.facts["metrics"])
-            for name in _SAVED:
-                setattr(self, name, saved.facts["member"][name])
-        except (KeyError, TypeError) as error:
+            facts, metrics = saved.facts["member"], saved.facts["metrics"]
+            known = {name: facts[name] for name in _SAVED}
+            if type(known["evaluated_at"]) is not int or not all(map(_is_score, known.values())):
+                raise TypeError("numbers of an evaluation")
+            self.metrics.restore(metrics)
+        except (KeyError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f"{saved.path}: lacks {error}") from None
-        self.directory.rewind(saved.iteration)
+        for name, value in known.items():
+            setattr(self, name, value)
+
+
+def _is_score(value: object) -> bool:
+    return value is None or type(value) in (int, float)
 
 
 _SAVED = ("evaluated_at", "eval_return", "best")

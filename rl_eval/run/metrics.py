@@ -57,9 +57,22 @@ class MemberMetrics:
         return {name: getattr(self, name) for name in _SAVED}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what `saved` returned. Raises KeyError for foreign data."""
-        for name in _SAVED:
-            setattr(self, name, saved[name])
+        """Go on from what `saved` returned.
+
+        Raises:
+            KeyError, TypeError: foreign data.
+        """
+        values = {name: saved[name] for name in _SAVED}
+        numbers = [values[name] for name in _SAVED[:5] if values[name] is not None]
+        for pair in (values["_written"], values["_final"]):
+            first, second = pair
+            numbers += [first, second]
+        for row in values["_pending"]:
+            numbers += [row[name] for name in (*_MEANS, *_GAMES)]
+        if not all(type(number) in (int, float) for number in numbers):
+            raise TypeError("numbers of its metrics")
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def final_return(self) -> float | None:
         """Mean full-game return over the last tenth of training; None if no game ended in it."""
@@ -110,6 +123,8 @@ _SAVED = (
     "_written",
     "_final",
 )
+
+_GAMES = ("games", "return_sum", "return_min", "return_max", "length_sum")
 
 _MEANS = (
     "loss",

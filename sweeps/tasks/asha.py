@@ -22,7 +22,7 @@ from rl_eval.records.run import (
     SCHEMA,
     RecordError,
     RunDirectory,
-    read_lines,
+    kept_lines,
     read_object,
     write_json,
 )
@@ -38,7 +38,7 @@ class Pruned(Terminated):
     """Raised where a run stops at a rung; its record is then closed as that of a stopped run."""
 
     def __init__(self, rung: int, value: float, rank: int, of: int) -> None:
-        super().__init__(rung, value, rank, of)
+        super().__init__()
         self.facts = {"rung": rung, "rung_return": value}
         self.reason = f"rank {rank} of {of} at {rung:,} env steps"
 
@@ -121,10 +121,12 @@ def _value(directory: Path, rung: int) -> float | None:
     if (directory / EVALUATIONS).is_file():
         name, column = EVALUATIONS, "return_mean"
     try:
-        lines = read_lines(directory / name)[0]
-    except (OSError, RecordError):
+        rows = kept_lines(directory / name)[0]
+    except RecordError:
         return None
-    found = [row[column] for row in lines if row["env_steps"] <= rung and row[column] is not None]
+    pairs = [(row.get("env_steps"), row.get(column)) for row in rows]
+    number = (int, float)
+    found = [x for n, x in pairs if isinstance(n, int) and n <= rung and isinstance(x, number)]
     return float(found[-1]) if found else None
 
 
