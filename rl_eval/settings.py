@@ -14,13 +14,15 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from rl_eval import files, yaml_values
+
 T = TypeVar("T")
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     ".toml": tomllib.loads,
-    ".json": json.loads,
-    ".yaml": yaml.safe_load,
-    ".yml": yaml.safe_load,
+    ".json": files.parse_json,
+    ".yaml": yaml_values.parse,
+    ".yml": yaml_values.parse,
 }
 MAX_BYTES = 1_000_000  # no configuration is larger; a wrong file often is
 
@@ -55,9 +57,7 @@ def read_file(path: Path) -> dict[str, Any]:
     if parse is None:
         raise SettingsError(f"{path}: expected a .toml, .yaml or .json file")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SettingsError(f"{path}: larger than {MAX_BYTES} bytes, not a configuration")
-        values = parse(path.read_text(encoding="utf-8"))
+        values = parse(files.read_text(path, MAX_BYTES).replace("\r\n", "\n"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}") from None
     except (ValueError, yaml.YAMLError, RecursionError) as error:
@@ -79,7 +79,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise SettingsError(f"--set {text}: expected key=value, such as learning_rate=3e-4")
     try:
-        return key, float(raw) if _is_number(raw) else yaml.safe_load(raw)
+        return key, float(raw) if _is_number(raw) else yaml_values.parse(raw)
     except (yaml.YAMLError, ValueError):
         return key, raw
 
