@@ -59,6 +59,10 @@ class Unit:
     scale: tuple[float, float]
     runs: tuple[Run, ...]
 
+    def __post_init__(self) -> None:
+        if not self.scale[0] < self.scale[1]:
+            raise ValueError(f"{self.name}: a scale needs low < high, got {list(self.scale)}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Scores:

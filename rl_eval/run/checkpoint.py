@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
-import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from rl_eval.errors import ExplainedError
+from rl_eval import files
+from rl_eval.errors import ExplainedError, MachineError
+from rl_eval.run.checkpoint_index import (
+    MAX_BYTES,
+    DamagedIndexError,
+    Index,
+    Leaf,
+    parse,
+    text_of,
+)
 
-FORMAT = 1
 KEEP = 2  # newest checkpoints; the best is kept besides
 OVERHEAD_BYTES = 200_000  # orbax's own files, index.json, and what a file system rounds up
 _PART = ".part-"
@@ -33,13 +41,20 @@ class CheckpointError(ExplainedError):
     """A checkpoint that cannot be written or used; the message names the file and the reason."""
 
 
+class DiskError(CheckpointError, MachineError):
+    """The disk refuses a checkpoint; those that were there are left as they are."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint read back. `arrays` are named as in `named_leaves`."""
+    """One checkpoint whose files are whole. Arrays stay on disk until `fill` asks for them.
+
+    `leaves`: what it holds, named as in `named_leaves`.
+    """
 
     path: Path
     iteration: int
-    arrays: Mapping[str, np.ndarray]
+    leaves: Mapping[str, Leaf]
     facts: Mapping[str, Any]
     score: float | None
 
@@ -63,10 +78,10 @@ def save(
     `facts` is plain JSON data; `score` decides which checkpoint is the best.
 
     Raises:
-        CheckpointError: the disk refuses; checkpoints that were there are left as they are.
+        DiskError: the disk refuses; checkpoints that were there are left as they are.
     """
     final = directory / f"{iteration:09d}"
-    part = directory / f"{_PART}{final.name}-{os.getpid()}"
+    part = directory / f"{_PART}{final.name}-{uuid.uuid4().hex}"
     arrays = named_leaves(tree)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -79,32 +94,27 @@ def save(
                 part.absolute() / "arrays",
                 {str(i): x for i, x in enumerate(arrays.values()) if x.size},
             )
-        index = {
-            "format": FORMAT,
-            "iteration": iteration,
-            "config": config_hash,
-            "score": score,
-            "facts": facts,
-            "leaves": [[name, list(x.shape), x.dtype.name] for name, x in arrays.items()],
-            "files": {str(p.relative_to(part)): _sha256(p) for p in _files(part / "arrays")},
+        leaves = {
+            name: Leaf(i, x.shape, x.dtype.name) for i, (name, x) in enumerate(arrays.items())
         }
-        text = json.dumps(index)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        (part / "index.json").write_text(f"{digest}\n{text}\n", encoding="utf-8")
+        digests = {str(p.relative_to(part)): _sha256(p) for p in _files(part / "arrays")}
+        index = Index(iteration, config_hash, score, facts, leaves, digests)
+        (part / "index.json").write_text(text_of(index), encoding="utf-8")
+        files.sync_tree(part)
         shutil.rmtree(final, ignore_errors=True)
         part.rename(final)
+        files.sync_directory(directory)
     except Exception as error:  # orbax wraps the system's errors in several types of its own
         shutil.rmtree(part, ignore_errors=True)
-        text, full = " ".join(str(error).split()), os.strerror(errno.ENOSPC)
-        reason = full if full in text else text[:300]
-        raise CheckpointError(f"{final}: could not be written: {reason}") from error
+        raise DiskError(f"{final}: could not be written: {_reason(error)}") from error
     _drop_old(directory)
 
 
 def iterations(directory: Path) -> list[int]:
     """Iterations that have a checkpoint, newest first; nothing is checked."""
     names = [p.name for p in directory.iterdir()] if directory.is_dir() else []
-    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+    numbers = (int(name) for name in names if name.isascii() and name.isdecimal())
+    return sorted((i for i in numbers if f"{i:09d}" in names), reverse=True)
 
 
 def best(directory: Path) -> int | None:
@@ -112,7 +122,7 @@ def best(directory: Path) -> int | None:
     scores = []
     for iteration in iterations(directory):
         try:
-            score = _read_index(directory / f"{iteration:09d}")["score"]
+            score = _read_index(directory / f"{iteration:09d}").score
         except CheckpointError:
             continue
         if score is not None:
@@ -121,58 +131,100 @@ def best(directory: Path) -> int | None:
 
 
 def load(directory: Path, iteration: int, config_hash: str) -> Checkpoint:
-    """Read and check one checkpoint.
+    """Check one checkpoint against its own index.
 
     Raises:
         CheckpointError: missing, damaged, of another format, or of another configuration.
     """
     path = directory / f"{iteration:09d}"
     index = _read_index(path)
-    if index["config"] != config_hash:
+    if index.config != config_hash:
         raise CheckpointError(
-            f"{path}: written by configuration {index['config']}, this run is {config_hash}; "
+            f"{path}: written by configuration {index.config:.40}, this run is {config_hash}; "
             "a run goes on with the configuration that it began with"
         )
-    for name, digest in index["files"].items():
+    if index.iteration != iteration:
+        raise CheckpointError(f"{path}: says that it is of iteration {index.iteration}")
+    left = 2 * sum(leaf.nbytes for leaf in index.leaves.values()) + MAX_BYTES
+    for name, digest in index.files.items():
         file = path / name
+        left -= file.stat().st_size if file.is_file() else 0
+        if left < 0:
+            raise CheckpointError(f"{path}: has far more bytes than its arrays need")
         if not file.is_file() or _sha256(file) != digest:
             raise CheckpointError(f"{file}: damaged or missing (its checksum does not match)")
-    try:
-        stored = _checkpointer().restore(path.absolute() / "arrays")
-        arrays = {
-            name: np.asarray(stored[str(i)] if np.prod(shape) else [], dtype).reshape(shape)
-            for i, (name, shape, dtype) in enumerate(index["leaves"])
-        }
-    except Exception as error:  # whatever orbax makes of a foreign file
-        text, full = " ".join(str(error).split()), os.strerror(errno.ENOSPC)
-        reason = full if full in text else text[:300]
-        raise CheckpointError(f"{path}: cannot be read: {reason}") from error
-    return Checkpoint(path, index["iteration"], arrays, index["facts"], index["score"])
+    return Checkpoint(path, index.iteration, index.leaves, index.facts, index.score)
 
 
 def fill(like: Any, checkpoint: Checkpoint, prefix: str = "") -> Any:
     """The pytree `like` (arrays or their shapes) with the stored values; `prefix` goes before.
 
     Raises:
-        CheckpointError: naming the first leaf that is missing or differs in shape or dtype.
+        CheckpointError: naming the first leaf that is missing or differs in shape or dtype; of
+            what does not fit nothing is read.
     """
     flat, treedef = jax.tree_util.tree_flatten_with_path(like)
-    leaves = []
-    for path, leaf in flat:
-        name = prefix + jax.tree_util.keystr(path)
-        stored = checkpoint.arrays.get(name)
+    needed = {prefix + jax.tree_util.keystr(path): leaf for path, leaf in flat}
+    for name, leaf in needed.items():
+        stored = checkpoint.leaves.get(name)
         wanted = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
         if stored is None:
             raise CheckpointError(f"{checkpoint.path}: has no {name}")
-        if stored.shape != wanted.shape or stored.dtype != wanted.dtype:
+        if stored.shape != wanted.shape or stored.dtype != wanted.dtype.name:
             raise CheckpointError(
                 f"{checkpoint.path}: {name} is {stored.dtype}{list(stored.shape)}, "
                 f"this run needs {wanted.dtype}{list(wanted.shape)}"
             )
-        leaves.append(
-            jax.random.wrap_key_data(jax.numpy.asarray(stored)) if _is_key(leaf) else stored
-        )
+    arrays = _restored(checkpoint.path, [checkpoint.leaves[name] for name in needed])
+    leaves = [
+        jax.random.wrap_key_data(jax.numpy.asarray(array)) if _is_key(leaf) else array
+        for leaf, array in zip(needed.values(), arrays, strict=True)
+    ]
     return jax.tree.unflatten(treedef, leaves)
+
+
+def _restored(path: Path, leaves: Sequence[Leaf]) -> list[np.ndarray]:
+    """Arrays read by orbax, once its own files agree with the index about their sizes.
+
+    Raises:
+        CheckpointError: they do not, or cannot be read.
+    """
+    stored = {str(leaf.number): leaf for leaf in leaves if leaf.nbytes}
+    try:
+        if stored:
+            _check_sizes(path, stored)
+        found = _partly(path, list(stored)) if stored else {}
+        return [
+            np.asarray(found[str(x.number)] if x.nbytes else [], x.dtype).reshape(x.shape)
+            for x in leaves
+        ]
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever orbax makes of a foreign file
+        raise CheckpointError(f"{path}: cannot be read: {_reason(error)}") from error
+
+
+def _check_sizes(path: Path, stored: Mapping[str, Leaf]) -> None:
+    """A small file may claim to be of any size, and its chunks are read whole."""
+    tree = _checkpointer().metadata(path.absolute() / "arrays").item_metadata.tree
+    for number, leaf in stored.items():
+        there = tree.get(number)
+        chunk = there.storage.chunk_shape if there is not None and there.storage else ()
+        small = all(c <= max(1, s) for c, s in zip(chunk, leaf.shape, strict=False))
+        if there is None or tuple(there.shape) != leaf.shape or not small:
+            raise CheckpointError(f"{path}: its arrays are not of the sizes that its index says")
+
+
+def _partly(path: Path, numbers: Sequence[str]) -> Any:
+    import orbax.checkpoint as ocp
+
+    wanted = ocp.args.PyTreeRestore(item=dict.fromkeys(numbers, 0), partial_restore=True)
+    return _checkpointer().restore(path.absolute() / "arrays", args=wanted)
+
+
+def _reason(error: Exception) -> str:
+    text, full = " ".join(str(error).split()), os.strerror(errno.ENOSPC)
+    return full if full in text else text[:300]
 
 
 def _checkpointer() -> Any:
@@ -192,19 +244,14 @@ def _one_error() -> Iterator[None]:
         threading.excepthook = previous
 
 
-def _read_index(path: Path) -> dict[str, Any]:
+def _read_index(path: Path) -> Index:
     file = path / "index.json"
     try:
-        digest, text = file.read_text(encoding="utf-8").split("\n", 1)
-        text = text.removesuffix("\n")
-        if hashlib.sha256(text.encode()).hexdigest() != digest:
-            raise CheckpointError(f"{file}: damaged (its checksum does not match)")
-        index = json.loads(text)
-    except (OSError, ValueError):
+        return parse(files.read_bytes(file, MAX_BYTES))
+    except OSError:
         raise CheckpointError(f"{file}: damaged or missing") from None
-    if index.get("format") != FORMAT:
-        raise CheckpointError(f"{file}: format {index.get('format')}, this version reads {FORMAT}")
-    return index
+    except DamagedIndexError as error:
+        raise CheckpointError(f"{file}: {error}") from None
 
 
 def _check_space(directory: Path, size: int) -> None:

@@ -34,6 +34,18 @@ def newest_checkpoints(
     return []
 
 
+def wall_s_of(saved: Checkpoint) -> float:
+    """Seconds that a run had taken when it was saved.
+
+    Raises:
+        CheckpointError: it does not tell.
+    """
+    seconds = saved.facts.get("wall_s")
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+        raise CheckpointError(f"{saved.path}: does not tell how long the run took so far")
+    return float(seconds)
+
+
 def filled(state: TrainState, found: Sequence[Checkpoint], rewindable: bool) -> TrainState:
     """`state` with what the checkpoints hold; games that cannot be saved stay new."""
     members = []

@@ -49,7 +49,7 @@ def load_trained(run_dir: Path, which: Which = "last") -> Trained:
             raise CheckpointError(f"{folder}: no checkpoint is there")
         iteration = there[0]
     saved = checkpoint.load(folder, iteration, config_id(config))
-    special = any(name.startswith(f"['{POLICY}']") for name in saved.arrays)
+    special = any(name.startswith(f"['{POLICY}']") for name in saved.leaves)
     prefix = f"['{POLICY}']" if special else f"['{STATE}'].learner.params"
     return Trained(config, checkpoint.fill(_template(config), saved, prefix), iteration)
 

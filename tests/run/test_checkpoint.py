@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -124,3 +127,54 @@ def test_a_full_disk_is_one_clear_error_and_the_last_good_checkpoint_stays(small
     assert checkpoint.iterations(small_disk) == [1]
     checkpoint.fill(TREE, checkpoint.load(small_disk, 1, "abc"))
     assert [p.name for p in small_disk.iterdir()] == ["000000001"]
+
+
+def forged(folder, change):
+    """The checkpoint with an index that is changed and has a right checksum."""
+    file = folder / "000000003" / "index.json"
+    document = json.loads(file.read_text().split("\n", 1)[1])
+    change(document)
+    text = json.dumps(document)
+    file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.pop("leaves"),
+        lambda d: d.update(leaves=[["a", [2**62, 2**62], "float32"]]),
+        lambda d: d.update(leaves=[["a", [-1], "float32"]]),
+        lambda d: d.update(leaves=[["a", [1], "object"]]),
+        lambda d: d.update(leaves=7),
+        lambda d: d.update(score="high"),
+        lambda d: d.update(score=10**400),
+        lambda d: d.update(iteration=4),
+        lambda d: d.update(facts=None),
+        lambda d: d["files"].update({"../../secret": "0"}),
+        lambda d: d["files"].update({"/dev/zero": "0"}),
+        lambda d: d.update(format=10**30),
+    ],
+)
+def test_an_index_that_nobody_of_us_wrote_is_one_clear_error(saved, tmp_path, change):
+    shutil.copytree(saved, tmp_path / "copy")
+    forged(tmp_path / "copy", change)
+    with pytest.raises(CheckpointError, match="000000003"):
+        checkpoint.load(tmp_path / "copy", 3, "abc")
+
+
+def test_arrays_of_other_sizes_than_the_index_says_are_not_read(tmp_path):
+    small = {"x": jnp.zeros(4), "y": jnp.zeros(3)}
+    save(tmp_path, 3, {"x": jnp.zeros((1000, 1000)), "y": jnp.zeros(3)})
+    forged(tmp_path, lambda d: d["leaves"][0].__setitem__(1, [4]))
+    with pytest.raises(CheckpointError, match="not of the sizes that its index says"):
+        checkpoint.fill(small, checkpoint.load(tmp_path, 3, "abc"))
+
+
+def test_arrays_that_nobody_asks_for_stay_on_the_disk(tmp_path, monkeypatch):
+    save(tmp_path, 3, {"x": jnp.arange(4.0), "huge": jnp.zeros((1000, 1000))})
+    asked = []
+    real = checkpoint._partly
+    monkeypatch.setattr(checkpoint, "_partly", lambda p, n: asked.extend(n) or real(p, n))
+    filled = checkpoint.fill({"x": jnp.zeros(4)}, checkpoint.load(tmp_path, 3, "abc"))
+    assert filled["x"].tolist() == [0, 1, 2, 3]
+    assert asked == ["1"]
