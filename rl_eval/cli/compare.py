@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 
 from rl_eval.cli.compare_outcome import report
 from rl_eval.cli.sweep import fitting, refuse_taken, seeds_of
@@ -24,6 +23,7 @@ from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError, read
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.weights import with_weights
+from rl_eval.terminal import Console
 from sweeps import executor
 from sweeps.comparison.plan import check_alike, evaluated, make_tuning
 from sweeps.comparison.run import Means, run_all

@@ -6,8 +6,9 @@ import dataclasses
 import importlib.util
 import os
 
-from rich.console import Console
 from rich.table import Table
+
+from rl_eval.terminal import Console
 
 # Optional packages by the extra that brings them, and what they are for.
 EXTRAS = {
@@ -33,7 +34,7 @@ def run(args: Doctor) -> int:
     console = Console()
     table = Table("what", "found", show_header=False)
     for name, version in versions().items():
-        table.add_row(name, version or "[red]missing[/red]")
+        table.add_row(name, version or "missing")
     devices = ", ".join(f"{d.platform}: {d.device_kind}" for d in jax.devices())
     table.add_row("devices", devices)
     table.add_row("processor", f"{cpu_name()}, {os.cpu_count()} cores")

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy, RunConfig
 from rl_eval.records.run import write_json
 from rl_eval.settings import SettingsError
+from rl_eval.terminal import Console
 
 
 @dataclasses.dataclass(frozen=True)

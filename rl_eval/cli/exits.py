@@ -7,4 +7,4 @@ DIVERGED = 3
 REGRESSION = 1  # of the gate: red, as any failure is
 INCONCLUSIVE = 4
 INTERRUPTED = 130
-TERMINATED = 143
+# Stopped by another signal: 128 and its number.

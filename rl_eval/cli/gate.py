@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from rl_eval.cli.exits import DONE, INCONCLUSIVE, REGRESSION
+from rl_eval.terminal import Console
 
 _Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from optimizers import registry
 from optimizers.spec import Choice, Domain, LogUniform, OptimizerSpec
 from rl_eval.envs.registry import env_family, env_ids
 from rl_eval.settings import SettingsError, parse_assignment
+from rl_eval.terminal import Console
 
 
 @dataclasses.dataclass(frozen=True)

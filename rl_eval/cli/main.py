@@ -22,10 +22,12 @@ from rl_eval.cli import (
     sweep,
     train,
 )
-from rl_eval.cli.exits import FAILED, INTERRUPTED, TERMINATED, USAGE
+from rl_eval.cli.exits import FAILED, INTERRUPTED, USAGE
 from rl_eval.errors import ExplainedError
-from rl_eval.run.stop import Terminated
+from rl_eval.run.stop import Terminated, raise_terminated
 from rl_eval.settings import SettingsError
+from rl_eval.terminal import steady
+from rl_eval.text import printable
 
 _Command = (
     Annotated[train.Train, tyro.conf.subcommand("train")]
@@ -56,45 +58,66 @@ _RUN: dict[type, Any] = {
 }
 
 
-def _terminate(signum: int, frame: object) -> None:
-    raise Terminated
-
-
 def main(argv: list[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged, 130/143 stopped.
+    """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged.
 
-    The gate: 0 pass, 1 regression, 4 inconclusive.
+    128 and the signal's number where it was stopped. The gate: 0 pass, 1 regression, 4
+    inconclusive.
     """
-    signal.signal(signal.SIGTERM, _terminate)
-    args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)
+    raise_terminated()
+    with steady() as failures:
+        code = _outcome(argv)
+    for failure in failures:
+        print(f"rl-eval: output: {failure.strerror or failure}", file=sys.stderr)
+        code = code or FAILED
+    sys.exit(code)
+
+
+def _outcome(argv: list[str] | None) -> int:
+    """Exit code of a command; errors are told in one line."""
     try:
-        code = _RUN[type(args)](args)
+        _refuse_bytes(sys.argv[1:] if argv is None else argv)
+        args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)
+        return int(_RUN[type(args)](args))
     except SettingsError as error:
-        print(f"rl-eval: {error}", file=sys.stderr)
-        code = USAGE
+        _say(str(error))
+        return USAGE
     except (WeightsError, ExplainedError) as error:
-        print(f"rl-eval: {error}", file=sys.stderr)
-        code = FAILED
+        _say(str(error))
+        return FAILED
     except KeyboardInterrupt:
-        print("rl-eval: interrupted", file=sys.stderr)
-        code = INTERRUPTED
-    except Terminated:
-        print("rl-eval: terminated", file=sys.stderr)
-        code = TERMINATED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        _say("interrupted")
+        return INTERRUPTED
+    except Terminated as error:
+        _say("terminated" if error.signal == signal.SIGTERM else f"terminated by {error}")
+        return 128 + error.signal
     except OSError as error:  # a full disk, a folder that may not be written
         place = f"{error.filename}: " if error.filename else ""
-        print(f"rl-eval: {place}{error.strerror or error}", file=sys.stderr)
-        code = FAILED
+        _say(f"{place}{error.strerror or error}")
+        return FAILED
     except Exception as error:
         if os.environ.get("RL_EVAL_TRACEBACK"):
             raise
-        print(f"rl-eval: {type(error).__name__}: {error}", file=sys.stderr)
-        print("rl-eval: set RL_EVAL_TRACEBACK=1 to see where", file=sys.stderr)
-        code = FAILED
-    sys.exit(code)
+        _say(f"{type(error).__name__}: {error}")
+        _say("set RL_EVAL_TRACEBACK=1 to see where")
+        return FAILED
+
+
+def _say(text: str) -> None:
+    print(f"rl-eval: {printable(text)}", file=sys.stderr)
+
+
+def _refuse_bytes(argv: list[str]) -> None:
+    """Paths that are not UTF-8 cannot be written into records.
+
+    Raises:
+        SettingsError: the first, here or of the working directory.
+    """
+    for text in (*argv, os.getcwd()):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(f"{text!r} is not UTF-8; rename it") from None
 
 
 if __name__ == "__main__":

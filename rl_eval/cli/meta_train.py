@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from optimizers import metatrain, weights
@@ -20,6 +19,7 @@ from optimizers.metatrain.tasks import tasks
 from optimizers.weights import WeightsError
 from rl_eval.cli.exits import DONE, INTERRUPTED
 from rl_eval.settings import SettingsError
+from rl_eval.terminal import Console
 
 PLAIN_ITERATIONS = 100  # between two lines where there is no terminal
 
@@ -99,7 +99,11 @@ def _live(console: Console) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     if not console.is_terminal:
         yield lambda row: _line(console, row)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[facts]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("meta-train", total=None, facts="compiling ...")
 

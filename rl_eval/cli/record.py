@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
 from rl_eval.cli.evaluate import configured, outside
 from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy
 from rl_eval.settings import SettingsError
+from rl_eval.terminal import Console
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
 from rl_eval.records.comparison import FILE
 from rl_eval.records.run import RecordError
 from rl_eval.records.scored import Objective
 from rl_eval.settings import SettingsError
+from rl_eval.terminal import Console
 
 
 @dataclasses.dataclass(frozen=True)

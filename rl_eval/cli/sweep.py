@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
@@ -27,6 +26,7 @@ from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.weights import with_weights
+from rl_eval.terminal import Console
 from sweeps import executor
 from sweeps.execution import execute
 from sweeps.execution.display import live

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 
 from optimizers import registry
 from optimizers.spec import OptimizerSpec
@@ -25,6 +24,7 @@ from rl_eval.run.display import live
 from rl_eval.settings import SettingsError
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.weights import recorded_weights, with_weights
+from rl_eval.terminal import Console
 
 
 @dataclasses.dataclass(frozen=True)

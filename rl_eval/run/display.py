@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from rl_eval.run.loop import Progress as RunProgress
+from rl_eval.text import printable
 
 PLAIN_SECONDS = 10.0  # between two plain lines
 
@@ -40,9 +41,9 @@ def live(console: Console, title: str) -> Iterator[Callable[[RunProgress], None]
     if not console.is_terminal:
         yield _plain(console, title)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), _Facts())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), _Facts())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=None, progress=None)
+        task = bar.add_task(printable(title), total=None, progress=None)
 
         def show(p: RunProgress) -> None:
             bar.update(task, completed=p.env_steps, total=p.total_env_steps, progress=p)

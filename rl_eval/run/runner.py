@@ -16,19 +16,20 @@ import jax.numpy as jnp
 from rl_eval.config import RunConfig, alone, to_dict
 from rl_eval.envs.registry import make_env
 from rl_eval.envs.scores import random_score
+from rl_eval.errors import machine_fault
 from rl_eval.ppo.learner import Optimizer, make_learner
 from rl_eval.ppo.networks import make_network
 from rl_eval.ppo.population import Population, make_population
 from rl_eval.ppo.state import TrainState, traced
 from rl_eval.reading import Recorded
-from rl_eval.records.lock import locked
+from rl_eval.records.lock import LockedError, locked
 from rl_eval.records.provenance import provenance
 from rl_eval.records.run import INTERRUPTED, RunDirectory, RunExistsError, Status, write_json
 from rl_eval.run.cost import measure
 from rl_eval.run.evaluate import Evaluator, make_evaluator
 from rl_eval.run.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
 from rl_eval.run.member import Member
-from rl_eval.run.restoring import filled, newest_checkpoints
+from rl_eval.run.restoring import filled, newest_checkpoints, wall_s_of
 from rl_eval.run.sinks import Sinks
 from rl_eval.run.stop import Terminated, graceful
 from rl_eval.settings import SettingsError
@@ -241,14 +242,15 @@ def resume(
         state, clock = start(config, built, numbers), Clock()
         if found:
             state = filled(state, found, built.env.rewindable)
-            clock = Clock(found[0].iteration, found[0].facts["wall_s"])
+            clock = Clock(found[0].iteration, wall_s_of(found[0]))
         exact = built.env.rewindable or not found
         games = "went on" if exact else f"new, from (seed, {times})"
         note = {"iteration": clock.done, "time": time.time(), "games": games, **provenance()}
         for i, member in enumerate(session.members):
             if found:
                 member.restore(found[i])
-            member.directory.rewind(clock.done)
+            for lost in member.directory.rewind(clock.done):
+                options.notify(lost)
             member.directory.resumed(note)
         options.notify(f"going on from iteration {clock.done:,} of {config.num_iterations:,}")
         return _run(session, state, clock, options)
@@ -329,7 +331,11 @@ def _run(session: Session, state: TrainState, clock: Clock, options: Options) ->
         close("failed", interrupted)
         raise
     except BaseException as error:
-        close("failed", f"{type(error).__name__}: {error}".strip(": "))
+        fault = machine_fault(error)
+        if isinstance(error, LockedError):
+            raise  # the records are another's now
+        reason = f"{type(error).__name__}: {error}".strip(": ")
+        close("failed", reason if fault is None else f"{INTERRUPTED}: {fault}")
         raise
     return [_finish(session, member, compile_s, clock) for member in session.members]
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run goes on: finish the chunk, save, leave."""
+"""Ctrl-C, SIGTERM and what schedulers send before they end a job: finish the chunk, save, leave."""
 
 from __future__ import annotations
 
@@ -12,12 +12,39 @@ from contextlib import contextmanager
 
 GRACE_SECONDS = 4.0  # for the chunk in progress and its checkpoint; then the process just ends
 ECHO_SECONDS = 1.0  # wrappers such as timeout(1) pass on a signal that the process got as well
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A lost terminal says SIGHUP; batch systems give notice by SIGUSR1 where they are told to.
+TERMINATING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_SIGNALS = (signal.SIGINT, *TERMINATING)
 _REPEATED = 128  # added to a signal that Python heard, which C should have told of before
 
 
 class Terminated(BaseException):
-    """SIGTERM, as KeyboardInterrupt is SIGINT: raised where a run can close its records."""
+    """One of TERMINATING, as KeyboardInterrupt is SIGINT: raised where a run can close its records.
+
+    `signal`: its number.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
+def heard() -> tuple[int, ...]:
+    """Signals to act on: nohup(1) has SIGHUP ignored, and means it."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(s for s in _SIGNALS if not (ignored and s == signal.SIGHUP))
+
+
+def raise_terminated() -> None:
+    """Have every signal of TERMINATING raise `Terminated`, where signals can be had."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in heard():
+            if number != signal.SIGINT:
+                signal.signal(number, terminate)
 
 
 class StopRequest:
@@ -31,10 +58,10 @@ class StopRequest:
 
         Raises:
             KeyboardInterrupt: Ctrl-C.
-            Terminated: SIGTERM.
+            Terminated: another signal.
         """
         if self.signal is not None:
-            raise KeyboardInterrupt if self.signal == signal.SIGINT else Terminated
+            raise KeyboardInterrupt if self.signal == signal.SIGINT else Terminated(self.signal)
 
 
 @contextmanager
@@ -43,7 +70,8 @@ def graceful(at_the_last: Callable[[], object]) -> Iterator[StopRequest]:
 
     Python hears a signal only after the compiled call in progress, which a compilation or a long
     iteration may hold for minutes: GRACE_SECONDS later `at_the_last` is called and the process
-    ends with 130 or 143, the last checkpoint being intact. A second signal ends it at once.
+    ends with 128 and the signal's number, the last checkpoint being intact. A second signal ends
+    it at once.
     Outside the main thread signals cannot be had, and nothing changes.
     """
     request = StopRequest()
@@ -59,14 +87,15 @@ def graceful(at_the_last: Callable[[], object]) -> Iterator[StopRequest]:
 
     # The watcher acts on the byte that C writes for each signal, even during a compiled call. An
     # event loop takes it away while it runs (orbax saves in one of uvloop), hence the repetition.
-    previous = [signal.signal(number, repeat) for number in _SIGNALS]
+    taken = heard()
+    previous = [signal.signal(number, repeat) for number in taken]
     old_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher.start()
     try:
         yield request
     finally:
         signal.set_wakeup_fd(old_fd)
-        for number, handler in zip(_SIGNALS, previous, strict=True):
+        for number, handler in zip(taken, previous, strict=True):
             signal.signal(number, handler)
         os.close(writer)  # the watcher reads the end of the pipe and leaves
         watcher.join()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.config import to_dict
-from rl_eval.errors import ExplainedError
+from rl_eval.errors import ExplainedError, MachineError
 from sweeps.execution.local import PATIENCE_S, STOP_S
 from sweeps.execution.node import Order, Outcome, work
 from sweeps.execution.places import compilation, cores, threads
@@ -136,6 +136,8 @@ class _Driver:
         broken = errors.RayTaskError, errors.RuntimeEnvSetupError, errors.TaskUnschedulableError
         try:
             outcome: Outcome = self._ray.get(ref)
+        except MachineError as error:
+            raise MachineError(str(getattr(error, "cause", error))) from None
         except broken as error:
             raise ClusterError(
                 f"the cluster cannot run trials; its nodes need this version of rl-eval: {error}"

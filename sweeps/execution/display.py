@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from rl_eval.run.display import PLAIN_SECONDS
+from rl_eval.text import printable
 from sweeps.execution.execute import Tally
 from sweeps.execution.work import Ended, Event, Moving, Retried
 
@@ -46,7 +47,7 @@ def live(console: Console, tally: Tally) -> Iterator[Callable[[Event], None]]:
             if isinstance(event, Moving):
                 if event.worker not in each:
                     each[event.worker] = bars.add_task("", total=1.0)
-                text = worker_line(event)
+                text = printable(worker_line(event))
                 bars.update(each[event.worker], completed=event.share, description=text)
 
         yield show

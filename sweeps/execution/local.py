@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.config import to_dict
-from rl_eval.errors import ExplainedError
+from rl_eval.errors import ExplainedError, MachineError
 from sweeps.execution.places import Place, core_of, environment
 from sweeps.execution.work import Backlog, Ended, Event, Executor, Item, Moving, Retried
 
@@ -55,6 +55,7 @@ def local(
 
     Raises:
         WorkerError: while it runs; no worker can be started.
+        MachineError: while it runs; the machine failed, and the runs that did not end can go on.
     """
 
     def execute(items: Sequence[Item]) -> Generator[Event, None, None]:
@@ -203,6 +204,8 @@ class _Crew:
         for message in messages:
             if "ready" in message:
                 worker.ready, self._stillborn = True, 0
+            elif "machine" in message:
+                raise MachineError(message["machine"])
             elif "share" in message:
                 for item in worker.items:
                     yield Moving(item, worker.number, message["share"], message["score"])

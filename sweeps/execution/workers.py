@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from rl_eval.errors import MachineError, machine_fault
 from sweeps.execution.work import Order, Outcome, Run, RunTogether, Tell
 
 LAST_SECONDS = 20.0  # for a run to save itself once nobody waits for it any more
@@ -33,12 +34,9 @@ def main(task: str, core: str, descriptor: str) -> int:
     """Run orders until there are no more; the exit code."""
     if core != "-":
         os.sched_setaffinity(0, {int(core)})
-    from rl_eval.run.stop import Terminated
+    from rl_eval.run.stop import Terminated, raise_terminated
 
-    def terminate(signum: int, frame: object) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
+    raise_terminated()
     out = os.fdopen(int(descriptor), "w", buffering=1)
 
     def say(**message: Any) -> None:
@@ -55,7 +53,11 @@ def main(task: str, core: str, descriptor: str) -> int:
                 say(share=share, score=score)
 
             told = [(each["config"], Path(each["directory"])) for each in order["orders"]]
-            outcomes = attempt_all(run, told, tell, together=order["together"])
+            try:
+                outcomes = attempt_all(run, told, tell, together=order["together"])
+            except MachineError as error:
+                say(machine=str(error))
+                return 1
             orders.done()
             say(outcomes=outcomes)
     except (KeyboardInterrupt, Terminated):
@@ -70,19 +72,29 @@ def load(task: str) -> Any:
 
 
 def attempt(run: Run, config: Mapping[str, Any], directory: Path, tell: Tell) -> Outcome:
-    """How a run ended, why, and its score; what it raises is a failure."""
+    """How a run ended, why, and its score; what it raises is a failure.
+
+    Raises:
+        MachineError: as `attempt_all`.
+    """
     return attempt_all(run, [(config, directory)], tell)[0]
 
 
 def attempt_all(
     run: Run | RunTogether, orders: Sequence[Order], tell: Tell, *, together: bool = False
 ) -> list[Outcome]:
-    """How each run ended; what is raised is the failure of all that were run at once."""
+    """How each run ended; what is raised is the failure of all that were run at once.
+
+    Raises:
+        MachineError: the machine failed, which says nothing of a run.
+    """
     try:
         if together:
             return cast(RunTogether, run)(orders, tell)
         return [cast(Run, run)(*order, tell) for order in orders]
     except Exception as error:
+        if fault := machine_fault(error):
+            raise MachineError(fault) from error
         failed: Outcome = "failed", f"{type(error).__name__}: {error}".strip(": "), None
         return [failed] * len(orders)
 

@@ -15,7 +15,7 @@ from rl_eval.cli.train import handle, rerun_command
 from rl_eval.config import RunConfig
 from rl_eval.envs.formulas import LANDSCAPES
 from rl_eval.ppo.learner import Optimizer
-from rl_eval.records.lock import STALE_SECONDS, holder
+from rl_eval.records.lock import STALE_SECONDS, LockedError, holder
 from rl_eval.run.loop import Progress
 from rl_eval.run.runner import Built, Options, Planned, Result, build, resume, train_together
 from rl_eval.settings import read
@@ -156,7 +156,13 @@ def _shown(tell: Tell, judge: Judge | None) -> Callable[[Progress], None]:
 
 
 def _wait_for(directory: Path) -> None:
-    """A sweep that was killed leaves workers that save their runs before they end."""
+    """A sweep that was killed leaves workers that save their runs before they end.
+
+    Raises:
+        LockedError: whoever holds the directory does not let go.
+    """
     deadline = time.monotonic() + STALE_SECONDS
-    while holder(directory) is not None and time.monotonic() < deadline:
+    while (user := holder(directory)) is not None:
+        if time.monotonic() > deadline:
+            raise LockedError(f"{directory} is in use by {user}")
         time.sleep(0.2)

@@ -14,7 +14,7 @@ from rl_eval.run.stop import graceful
 
 SCRIPT = """
 import sys, time
-from rl_eval import stop
+from rl_eval.run import stop
 stop.GRACE_SECONDS, stop.ECHO_SECONDS = {grace}, {echo}
 try:
     with stop.graceful(lambda: print("record closed", flush=True)) as request:

@@ -16,6 +16,7 @@ from rl_eval.records.comparison import CompareRecord, read_compare
 from rl_eval.records.run import RecordError, read_object
 from rl_eval.records.scored import Objective
 from rl_eval.records.table import Row, Table, read_table
+from rl_eval.text import csv_cell, one_line
 
 Key = tuple[str, str]
 """Environment and optimizer."""
@@ -121,14 +122,16 @@ def write_csv(comparison: Comparison, path: Path) -> Path:
     head = ["env", "optimizer", "trial", *keys, "seed", "status", "score", "normalised", "reason"]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
+        writer.writerow(map(csv_cell, head))
         for row in comparison.table.rows:
             tuned = [row.values.get(key) for key in keys]
             for run in row.seeds:
                 score = run.objective
                 above = None if score is None else normalised(row.env, score)
-                cells = [run.seed, run.status, score, above, run.reason]
-                writer.writerow([row.env, row.optimizer, row.id, *tuned, *cells])
+                reason = one_line(run.reason or "") or None
+                which = [row.env, row.optimizer, row.id, *tuned]
+                cells = [*which, run.seed, run.status, score, above, reason]
+                writer.writerow(map(csv_cell, cells))
     return path
 
 

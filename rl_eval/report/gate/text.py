@@ -7,6 +7,8 @@ from typing import Any
 
 from rl_eval.gate.finding import TIERS, Finding, verdict
 from rl_eval.gate.result import Comparison, Result
+from rl_eval.text import markdown as escaped
+from rl_eval.text import one_line, printable
 
 MEANING: dict[str, str] = {
     "pass": "it may ship",
@@ -40,7 +42,7 @@ def reasons(result: Result) -> list[str]:
         lines.append(f"{tier}: {verdict(findings)}")
         worst = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
         lines += [f"  {_word(f):12} {f.check}: {told(f)}" for f in worst]
-    return lines + [f"note: {note}" for note in result.notes]
+    return [printable(line) for line in lines + [f"note: {note}" for note in result.notes]]
 
 
 def by_tier(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
@@ -56,7 +58,8 @@ def markdown(result: Result, picture: str | None) -> str:
     then, now = result.baseline, result.candidate
     lines = [
         f"# Release gate: {result.verdict}",
-        f"`{now.optimizer}` against the recorded `{then.optimizer}`: {meaning(result)}.",
+        f"{escaped(now.optimizer)} against the recorded {escaped(then.optimizer)}: "
+        f"{meaning(result)}.",
     ]
     for tier, findings in by_tier(result.findings).items():
         rows = [(_word(f), f.check, told(f)) for f in findings]
@@ -73,17 +76,16 @@ def markdown(result: Result, picture: str | None) -> str:
         for name in dict.fromkeys([*then.versions, *now.versions])
     ]
     lines += ["## What was compared", table(("", "baseline", "candidate"), facts)]
-    lines += [f"- {note}" for note in result.notes]
-    commands = f"    {result.recorded_by}\n    {result.command}"
+    lines += [f"- {escaped(note)}" for note in result.notes]
+    commands = f"    {one_line(result.recorded_by)}\n    {one_line(result.command)}"
     return "\n\n".join([*lines, "Recorded and checked by", commands]) + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table of Markdown; what would end a cell early is escaped."""
+    """A table of Markdown; what would format or end a cell is escaped."""
 
     def line(cells: Sequence[Any]) -> str:
-        texts = [" ".join(str(c).split()).replace("|", "\\|").replace("<", "&lt;") for c in cells]
-        return f"| {' | '.join(texts)} |"
+        return f"| {' | '.join(escaped(str(cell)) for cell in cells)} |"
 
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
@@ -104,9 +106,9 @@ def _comparison(c: Comparison) -> str:
     head = ("", "baseline", "candidate", "change", "bounds", "P(better)", "diverged (baseline)")
     seeds = ", ".join(map(str, c.seeds))
     return (
-        f"{table(head, rows)}\n\n{c.suite}: {len(c.seeds)} seeds per environment ({seeds}), looks "
-        f"at {', '.join(map(str, c.looks))}, margin {c.margin:g}, one-sided alpha {c.alpha:g}. "
-        f"Overall is the {c.average}; an environment's score is the mean of its seeds."
+        f"{table(head, rows)}\n\n{escaped(c.suite)}: {len(c.seeds)} seeds per environment "
+        f"({seeds}), looks at {', '.join(map(str, c.looks))}, margin {c.margin:g}, one-sided alpha "
+        f"{c.alpha:g}. Overall is the {c.average}; an environment's score is the mean of its seeds."
     )
 
 
