@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from rl_eval.stats.importance import Column, importances
+from rl_eval.stats.importance import importances
 from rl_eval.stats.objective import floored
+from rl_eval.stats.values import Column
 
 RNG = np.random.default_rng(0)
 TRIALS = 128
@@ -58,6 +59,48 @@ def test_categories_are_compared_as_such():
     score = (kinds == "gelu") + 0.0
     got = importances({"kind": Column(kinds), "clip": Column(CLIP)}, score[:, None], RNG, repeats=2)
     assert got.mean[0] > 0.95
+
+
+def test_values_that_are_written_alike_are_told_apart():
+    """With four digits both are 1, and the gain would be given to whatever else varies."""
+    decay = RNG.choice([0.99995, 0.999995], TRIALS).tolist()
+    flag = [(True, 1, "1", None)[i % 4] for i in range(TRIALS)]
+    for values, best in ((decay, 0.999995), (flag, True)):
+        score = np.array([float(v is True if best is True else v == best) for v in values])
+        columns = {"value": Column(values, categorical=True), "idle": Column(IDLE)}
+        for method in ("fanova", "ped-anova"):
+            got = importances(columns, score[:, None], RNG, method, repeats=1)
+            assert got.mean[0] > 0.8, method
+
+
+def test_fanova_is_that_of_optuna_where_optuna_has_the_time():
+    """Main effects of a sum over a square and a choice: 1/3, 1/12 and 1/2."""
+    import optuna
+
+    kind = RNG.integers(3, size=TRIALS)
+    score = 2 * IDLE + CLIP + 1.5 * (kind == 1)
+    columns = {"a": Column(IDLE), "b": Column(CLIP), "k": Column(kind.tolist(), categorical=True)}
+    ours = importances(columns, score[:, None], np.random.default_rng(0), repeats=1).mean
+    study = optuna.create_study()
+    space = {
+        "a": optuna.distributions.FloatDistribution(0, 1),
+        "b": optuna.distributions.FloatDistribution(0, 1),
+        "k": optuna.distributions.CategoricalDistribution((0, 1, 2)),
+    }
+    for a, b, k, y in zip(IDLE, CLIP, kind.tolist(), score, strict=True):
+        trial = optuna.trial.create_trial(
+            params={"a": a, "b": b, "k": k}, distributions=space, value=y
+        )
+        study.add_trial(trial)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=16, seed=0)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    np.testing.assert_allclose(ours, [found[name] for name in "abk"], atol=0.06)
+    np.testing.assert_allclose(ours, np.array([4, 1, 6]) / 11, atol=0.08)
+
+
+def test_huge_scores_have_shares():
+    got = importances(COLUMNS, 1e100 * RUNS, np.random.default_rng(0), repeats=1)
+    np.testing.assert_allclose(got.mean, [0.8, 0.2, 0.0], atol=0.06)
 
 
 def test_what_never_varies_matters_nothing():

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rl_eval.records.sweep import AxisRecord
-from rl_eval.records.table import Row, Table
+from rl_eval.records.table import Row, Table, scores
 from rl_eval.report.figures import images, styled
 from rl_eval.report.page import Section
 from rl_eval.report.sweep import importances_figure
 from rl_eval.report.sweep.importances_figure import Shares, order
 from rl_eval.report.sweep.summary import line
-from rl_eval.report.ticks import number
-from rl_eval.stats.importance import Column, importances
+from rl_eval.stats.importance import importances
+from rl_eval.stats.values import Column
 
 # Trials below which shares are not shown: from 8 of the closed-form landscape the forest gave most
 # to a hyperparameter without any effect, and the interval, which is of seeds, did not say so.
@@ -37,10 +37,8 @@ Found = Mapping[tuple[str, str], Shares | None]
 def of_table(table: Table) -> Found:
     """Importances for each environment and optimizer; slow, seconds each."""
     found = {}
-    for env in table.envs:
-        for optimizer in table.optimizers:
-            rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
-            found[env, optimizer] = of_rows(rows, table.sweep.axes[optimizer])
+    for (env, optimizer), rows in table.scored.items():
+        found[env, optimizer] = of_rows(rows, table.sweep.axes[optimizer])
     return found
 
 
@@ -53,15 +51,11 @@ def of_rows(rows: Sequence[Row], axes: Sequence[AxisRecord]) -> Shares | None:
     columns = {}
     for axis in varied:
         values = [row.values[axis.key] for row in scored]
-        choice = axis.scale == "choice"
-        columns[axis.key] = Column(
-            list(map(number, values)) if choice else values, axis.scale == "log", choice
-        )
-    scores = np.array([[run.objective for run in row.seeds] for row in scored], np.float64)
+        columns[axis.key] = Column(values, axis.scale == "log", axis.scale == "choice")
     first, second = (np.random.default_rng(seed) for seed in (0, 1))
     return Shares(
-        importances(columns, scores, first, repeats=REPEATS),
-        importances(columns, scores, second, "ped-anova", repeats=REPEATS),
+        importances(columns, scores(scored), first, repeats=REPEATS),
+        importances(columns, scores(scored), second, "ped-anova", repeats=REPEATS),
     )
 
 
