@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rl_eval.stats.axes import named
+from rl_eval.stats.values import snapped
 
 
 def floored(
@@ -41,7 +42,8 @@ def best_checkpoint(episodes: Float[np.ndarray, "*batch point episode"]) -> Floa
     """Return of the best evaluation, without the luck of having been chosen for it.
 
     The best point is chosen by one half of its episodes and scored by the other, both ways round;
-    the plain maximum over points grows with their number even if nothing is learned.
+    the plain maximum over points grows with their number even if nothing is learned. Of points
+    that are equally good to choose, the mean counts.
 
     Raises:
         ValueError: fewer than two episodes per evaluation.
@@ -50,10 +52,11 @@ def best_checkpoint(episodes: Float[np.ndarray, "*batch point episode"]) -> Floa
     if values.shape[-1] < 2:
         raise ValueError("the best checkpoint needs two episodes per evaluation: choose and score")
     halves = values[..., ::2].mean(axis=-1), values[..., 1::2].mean(axis=-1)
-    scored = [
-        np.take_along_axis(score, choose.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-        for choose, score in (halves, halves[::-1])
-    ]
+    scored = []
+    for choose, score in (halves, halves[::-1]):
+        settled = snapped(choose)
+        best = settled == settled.max(axis=-1, keepdims=True)
+        scored.append((score * best).sum(axis=-1) / best.sum(axis=-1))
     return (scored[0] + scored[1]) / 2
 
 

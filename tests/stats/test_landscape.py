@@ -57,6 +57,44 @@ def test_best_of_k_of_a_thousand_trials_stays_exact():
     np.testing.assert_allclose(got, k * 1001 / (k + 1), rtol=1e-9)  # of a uniform draw of integers
 
 
+def by_enumeration(choose, score, k):
+    """Mean over all subsets of size k of the mean score of those that are best to choose."""
+    picks = [list(pick) for pick in itertools.combinations(range(len(choose)), k)]
+    return np.mean([score[p][choose[p] == choose[p].max()].mean() for p in picks])
+
+
+def test_ties_do_not_tell_what_was_held_out():
+    """Sorted by the mean of both, the last of two that are equal to choose is the better."""
+    got = landscape.expected_best_of_k(np.array([500.0, 500.0]), np.array([100.0, 500.0]))
+    np.testing.assert_allclose(got, [300, 300])
+    rng = np.random.default_rng(0)
+    choose, score = rng.integers(0, 3, 9) + 0.0, rng.normal(size=9)
+    wanted = [by_enumeration(choose, score, k) for k in range(1, 10)]
+    np.testing.assert_allclose(landscape.expected_best_of_k(choose, score), wanted)
+    order = np.argsort(choose + score)
+    again = landscape.expected_best_of_k(choose[order], score[order])
+    np.testing.assert_allclose(again, wanted)
+
+
+def test_rounding_makes_no_tie_a_difference():
+    choose = np.array([0.1 + 0.5, 0.2 + 0.4])  # 0.6 and 0.6000000000000001
+    assert choose[0] != choose[1]
+    got = landscape.expected_best_of_k(choose, np.array([1.0, 0.0]))
+    np.testing.assert_allclose(got, [0.5, 0.5])
+
+
+def test_sizes_are_all_of_few_and_some_of_many():
+    assert landscape.sizes_of_k(5).tolist() == [1, 2, 3, 4, 5]
+    some = landscape.sizes_of_k(10_000)
+    assert (some[0], some[-1]) == (1, 10_000)
+    assert len(some) < 100
+    values = np.arange(60.0)
+    np.testing.assert_allclose(
+        landscape.expected_best_of_k(values, k=np.array([7, 60])),
+        landscape.expected_best_of_k(values)[[6, 59]],
+    )
+
+
 def test_a_marginal_over_a_grid_has_one_entry_per_value():
     rates = np.array([1e-3, 1e-2, 1e-3, 1e-2])
     scores = np.array([[0.0, 1.0], [10.0, 11.0], [2.0, 3.0], [12.0, 13.0]])
@@ -84,3 +122,24 @@ def test_categories_keep_their_names():
     got = landscape.marginal(["gelu", "relu", "gelu"], np.array([[1.0], [5.0], [3.0]]))
     assert got.value.tolist() == ["gelu", "relu"]
     np.testing.assert_allclose(got.median, [2.0, 5.0])
+
+
+def test_a_rate_of_zero_has_a_place_beside_the_bins_of_a_logarithm():
+    rates = np.array([0.0, *np.geomspace(1e-6, 1.0, 12)])
+    got = landscape.marginal(rates, np.ones((13, 2)), log=True, bins=3)
+    assert got.value[0] == 0.0
+    np.testing.assert_allclose(got.value[1:], [1e-5, 1e-3, 1e-1])
+    assert got.runs.tolist() == [2, 8, 8, 8]
+
+
+def test_values_of_different_kinds_are_groups_of_their_own():
+    got = landscape.marginal([True, 1, "1", None, 1.0], np.arange(5.0)[:, None])
+    assert got.value.tolist() == [None, True, 1, "1"]
+    assert got.median.tolist() == [3, 0, 2.5, 2]
+
+
+def test_the_widest_range_of_numbers_has_bins():
+    values = np.linspace(-1, 1, 21) * 1.7e308
+    got = landscape.marginal(values, np.ones((21, 1)), bins=4)
+    assert np.all(np.isfinite(got.value))
+    assert got.runs.sum() == 21
