@@ -10,41 +10,37 @@ published formulas stand `held_out` values (settings chosen by one half of the r
 other, averaged over splits), and intervals that repeat the choice. All settings count, with
 diverged ones at their floor score, and all must have been run on all envs.
 
-Designs that are not full grids: "the others staying" needs settings that agree with the cross-env
-best in those others. Continuous hyperparameters are therefore cut into levels (`levels_of`), and
-of the settings that a subset frees, those that were run are considered. With `complete` False
-some were not, so a subset may reach less than it could and the dimensionality is an upper bound;
-with random designs of few trials it is usually the number of hyperparameters. Tuned scores and
-sensitivity need no grid.
+Designs that are not full grids: "the others staying" needs settings that agree exactly with the
+cross-env best in those others, and of a random design there are none. Then only ends of the
+dimensionality are measured: 0 where tuning across envs is enough, otherwise from 1 to what the
+settings that were run can show, mostly all. Between the ends a model (`surrogate`) estimates it.
+Tuned scores and sensitivity need no grid.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri, stdtrit
 
 from rl_eval.stats.axes import named
+from rl_eval.stats.surrogate import Estimate, estimate
+from rl_eval.stats.tuning import MAX_HYPERPARAMETERS, Tuned, default_of, tuned
+from rl_eval.stats.values import Column, codes
 
-MAX_HYPERPARAMETERS = 16  # all 2^16 subsets are looked at
-
-
-class Tuned(NamedTuple):
-    """Scores of an algorithm tuned per env and across envs, and what follows from them."""
-
-    per_env: float
-    across_envs: float
-    sensitivity: float
-    dimensionality: float
+TRUSTED = 0.5  # share of the variance of left-out settings that a model must explain
 
 
 class Sensitivity(NamedTuple):
     """As published (same runs choose and score), held out, and the interval's ends.
 
-    The held-out dimensionality is a mean over splits, hence a fraction.
+    The held-out dimensionality is a mean over splits, hence a fraction. With `complete` False not
+    all combinations were run: dimensionalities are those of `model`, NaN where it explains too
+    little or there is none, and only the ends are measured.
     """
 
     published: Tuned
@@ -52,11 +48,12 @@ class Sensitivity(NamedTuple):
     low: Tuned
     high: Tuned
     complete: bool
+    model: Estimate | None = None
 
 
 def sensitivity(
     scores: Float[np.ndarray, "config run env"],
-    levels: Int[np.ndarray, "config hyperparameter"],
+    columns: Sequence[Column],
     rng: np.random.Generator,
     level: float = 0.95,
     resamples: int = 500,
@@ -72,14 +69,15 @@ def sensitivity(
 
     Args:
         scores: normalised per env to 0 = knows nothing, larger is better.
-        levels: which value each setting has of each hyperparameter, see `levels_of`.
+        columns: the value that each setting has of each hyperparameter.
         share: of the per-env tuned score that defines the dimensionality.
 
     Raises:
         ValueError: fewer than two runs, a tuned score that is not positive, wrong shapes.
     """
     values = named(scores, "config run env")
-    _check(values, levels)
+    _check(values, columns)
+    levels = levels_of(columns)
     runs = values.shape[1]
     centre = values.mean(axis=1)
     published = tuned(centre, centre, levels, share)
@@ -100,75 +98,36 @@ def sensitivity(
     low[:3], high[:3] = (held_out - scatter)[:, :3]
     low[3], high[3] = np.floor(low[3]), np.ceil(high[3])
     held, lower, upper = (Tuned(*part.tolist()) for part in (held_out, low, high))
-    return Sensitivity(published, held, lower, upper, complete=_is_full_grid(levels))
+    if is_full_grid(levels):
+        return Sensitivity(published, held, lower, upper, complete=True)
+    # Settings that were not run might do with one hyperparameter where those that were need more.
+    lower = lower._replace(dimensionality=min(lower.dimensionality, 1.0))
+    model = estimate(values, columns, default_of(centre, levels), rng, share)
+    best = _between(model, lower.dimensionality, upper.dimensionality)
+    published, held = (part._replace(dimensionality=best) for part in (published, held))
+    return Sensitivity(published, held, lower, upper, complete=False, model=model)
 
 
-def tuned(
-    choose: Float[np.ndarray, "config env"],
-    score: Float[np.ndarray, "config env"],
-    levels: Int[np.ndarray, "config hyperparameter"],
-    share: float = 0.95,
-) -> Tuned:
-    """Settings chosen by `choose`, valued by `score`; the same array twice is as published.
-
-    The dimensionality means nothing unless the per-env tuned score is positive.
-    """
-    default = int(choose.mean(axis=1).argmax())
-    across = float(score[default].mean())
-    freed = _freed(choose, score, levels != levels[default])
-    per_env = float(freed[-1])
-    sizes = np.array([bin(subset).count("1") for subset in range(len(freed))])
-    dimensionality = float(sizes[freed >= min(share * per_env, per_env)].min())
-    return Tuned(per_env, across, per_env - across, dimensionality)
+def levels_of(columns: Sequence[Column]) -> Int[np.ndarray, "config hyperparameter"]:
+    """Which of its values, by exact value, every setting has of each hyperparameter."""
+    return np.stack([codes(column.values)[0] for column in columns], axis=1)
 
 
-def levels_of(
-    columns: Sequence[Sequence[Any] | np.ndarray], bins: int = 3
-) -> Int[np.ndarray, "config hyperparameter"]:
-    """Which level of each hyperparameter every setting has, from one column of values each.
-
-    A numeric column with more than 2 * bins different values is taken as continuous and cut into
-    `bins` levels of equally many settings.
-    """
-    return np.stack([_levels(np.asarray(column), bins) for column in columns], axis=1)
+def is_full_grid(levels: Int[np.ndarray, "config hyperparameter"]) -> bool:
+    """Whether all combinations were run, and are few enough to be looked at."""
+    if levels.shape[1] > MAX_HYPERPARAMETERS:
+        return False
+    cells = math.prod(len(np.unique(column)) for column in levels.T)
+    return len(np.unique(levels, axis=0)) == cells
 
 
-def _levels(column: np.ndarray, bins: int) -> np.ndarray:
-    unique, index = np.unique(column, return_inverse=True)
-    if len(unique) <= 2 * bins or not np.issubdtype(column.dtype, np.number):
-        return index
-    inner = np.quantile(column, np.arange(1, bins) / bins)
-    return np.searchsorted(inner, column, side="right")
-
-
-def _is_full_grid(levels: np.ndarray) -> bool:
-    cells = np.prod([len(np.unique(column)) for column in levels.T])
-    return len(np.unique(levels, axis=0)) == int(cells)
-
-
-def _freed(choose: np.ndarray, score: np.ndarray, differs: np.ndarray) -> np.ndarray:
-    """Mean score over envs with each subset of the hyperparameters tuned per env. [subset]
-
-    Bit h of a subset's number says that hyperparameter h is free.
-    """
-    num_hyperparameters, num_envs = differs.shape[1], choose.shape[1]
-    number = differs @ (1 << np.arange(num_hyperparameters))
-    best = np.full((2**num_hyperparameters, num_envs), -np.inf)
-    worth = np.full_like(best, -np.inf)
-    # Best among the settings that differ from the default in exactly this subset ...
-    for env in range(num_envs):
-        order = np.argsort(choose[:, env], kind="stable")
-        best[number[order], env] = choose[order, env]
-        worth[number[order], env] = score[order, env]
-    # ... and in any part of it, one hyperparameter after the other.
-    subsets = np.arange(len(best))
-    for h in range(num_hyperparameters):
-        with_h = subsets[subsets & (1 << h) != 0]
-        without = with_h ^ (1 << h)
-        better = best[without] > best[with_h]
-        best[with_h] = np.where(better, best[without], best[with_h])
-        worth[with_h] = np.where(better, worth[without], worth[with_h])
-    return worth.mean(axis=1)
+def _between(model: Estimate | None, low: float, high: float) -> float:
+    """The dimensionality by a model within what was measured; NaN if it cannot be told."""
+    if low == high:
+        return low
+    if model is None or model.explained < TRUSTED:
+        return math.nan
+    return float(min(max(model.dimensionality, low), high))
 
 
 def _both_ways(halves: np.ndarray, levels: np.ndarray, share: float) -> np.ndarray:
@@ -194,17 +153,13 @@ def _halves(values: np.ndarray) -> np.ndarray:
     return np.stack([values[:, :half].mean(axis=1), values[:, half:].mean(axis=1)])
 
 
-def _check(scores: np.ndarray, levels: np.ndarray) -> None:
+def _check(scores: np.ndarray, columns: Sequence[Column]) -> None:
     configs, runs, _ = scores.shape
     if runs < 2:
         raise ValueError("one run per setting cannot both choose and score: run at least two seeds")
-    if levels.ndim != 2 or len(levels) != configs:
-        raise ValueError(
-            f"levels must be [config, hyperparameter] with {configs} configs as in scores "
-            f"[config, run, env], got {levels.shape}"
-        )
-    if levels.shape[1] > MAX_HYPERPARAMETERS:
-        raise ValueError(
-            f"{levels.shape[1]} hyperparameters have too many subsets; at most "
-            f"{MAX_HYPERPARAMETERS}: leave out those that were not varied"
-        )
+    for column in columns:
+        if len(column.values) != configs:
+            raise ValueError(
+                f"a column has {len(column.values)} values, scores [config, run, env] have "
+                f"{configs} configs: one value per config"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from rl_eval.envs.scores import min_max_normalised
-from rl_eval.records.sweep import AxisRecord, Setting
 from rl_eval.records.table import Row, Table
-from rl_eval.report.figures import images, inks, save, styled
+from rl_eval.report.figures import images, save, styled
 from rl_eval.report.page import Section
+from rl_eval.report.palette import inks
 from rl_eval.report.sweep import overview
 from rl_eval.report.sweep.summary import line
-from rl_eval.report.ticks import number
-from rl_eval.stats.sensitivity import Sensitivity, levels_of, sensitivity
+from rl_eval.stats.sensitivity import TRUSTED, Sensitivity, sensitivity
+from rl_eval.stats.values import Column
 
 ROWS = ("tuned per environment", "tuned across environments", "sensitivity", "dimensionality")
 NOTE = (
@@ -36,8 +37,16 @@ TOO_FEW = (
     "it needs tuning for each environment."
 )
 NO_GRID = (
-    "Not all combinations of settings were run: continuous hyperparameters are cut into three "
-    "levels, and the dimensionality is an upper bound, with few trials all of them."
+    "{name}: not all combinations of settings were run, so that its dimensionality is not "
+    "measured. Those that were run show that it lies from {low:g} to {high:g}. "
+)
+BY_MODEL = (
+    "The number shown is by a model of the scores, a Gaussian process for each environment, which "
+    "explains {explained:.0%} of the variance of settings left out."
+)
+NO_MODEL = (
+    "A model of the scores says no more: it explains {explained:.0%} of the variance of settings "
+    "left out, and less than {trusted:.0%} is not trusted."
 )
 
 
@@ -60,11 +69,18 @@ def of_optimizer(table: Table, optimizer: str) -> Sensitivity | str:
             "rl-eval sweep --resume completes what is missing"
         )
     axes = [axis for axis in table.sweep.axes[optimizer] if len(axis.values) != 1]
-    columns = [[_level(axis, group[0].values[axis.key]) for group in groups] for axis in axes]
+    columns = [
+        Column(
+            [group[0].values[axis.key] for group in groups],
+            axis.scale == "log",
+            axis.scale == "choice",
+        )
+        for axis in axes
+    ]
     if not columns or len(groups) < 2:
         return "nothing was varied"
     try:
-        return sensitivity(_scores(groups), levels_of(columns), np.random.default_rng(0))
+        return sensitivity(_scores(groups), columns, np.random.default_rng(0))
     except ValueError as error:
         return str(error)
 
@@ -80,6 +96,8 @@ def section(table: Table) -> Section:
         lines += _lines(name, result)
         if result.low.sensitivity <= 0:
             words.append(TOO_FEW.format(name=name, seeds=len(table.sweep.seeds)))
+        if not result.complete:
+            words.append(_incomplete(name, result))
     head = line(("optimizer", "", "as published", "held out", "95 % interval"), "th")
     body = ""
     if lines:
@@ -88,8 +106,6 @@ def section(table: Table) -> Section:
             picture = images([("Tuned score against sensitivity", _draw(found))])
         rows = "".join([head, *lines])
         body = f'{picture}<div class="scroll"><table class="summary">{rows}</table></div>'
-    if any(isinstance(result, Sensitivity) and not result.complete for result in found.values()):
-        words.append(NO_GRID)
     body += "".join(f"<p>{html.escape(text)}</p>" for text in words)
     return Section("sensitivity", "Sensitivity across environments", body)
 
@@ -101,10 +117,6 @@ def render(table: Table, out_dir: Path) -> list[Path]:
         return []
     with styled():
         return save(_draw(found), out_dir, "sensitivity")
-
-
-def _level(axis: AxisRecord, value: Setting) -> Setting:
-    return number(value) if axis.scale == "choice" else value
 
 
 def _scores(groups: Sequence[Sequence[Row]]) -> np.ndarray:
@@ -127,7 +139,20 @@ def _lines(name: str, found: Sensitivity) -> list[str]:
     ]
 
 
+def _incomplete(name: str, found: Sensitivity) -> str:
+    low, high = found.low.dimensionality, found.high.dimensionality
+    text = NO_GRID.format(name=name, low=low, high=high)
+    if low == high:
+        return text
+    if found.model is None:
+        return f"{text}There are too few for a model to say more."
+    words = NO_MODEL if math.isnan(found.published.dimensionality) else BY_MODEL
+    return text + words.format(explained=max(found.model.explained, 0.0), trusted=TRUSTED)
+
+
 def _text(value: float) -> str:
+    if math.isnan(value):
+        return "-"
     return f"{value + 0.0:.3g}" if abs(value) >= 5e-4 else "0"
 
 
