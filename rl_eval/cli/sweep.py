@@ -285,7 +285,7 @@ def _report(console: Console, out: Path, *, as_json: bool) -> int:
     groups = []
     for env in table.envs:
         for optimizer in table.optimizers:
-            rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
+            rows = table.groups[env, optimizer]
             groups.append(_group(env, optimizer, rows))
     for group in groups:
         best = "-" if group["best"] is None else f"{group['best']:.2f}"

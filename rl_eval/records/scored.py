@@ -17,6 +17,7 @@ import numpy as np
 from rl_eval.records.run import EVALUATIONS, METRICS, RecordError, kept_lines, read_object
 from rl_eval.records.sweep import PlannedTrial
 from rl_eval.stats.objective import area_under_curve, best_checkpoint
+from rl_eval.stats.values import same
 
 Objective = Literal["final", "auc", "best"]
 OBJECTIVES: dict[Objective, str] = {
@@ -113,7 +114,7 @@ def _is_planned(config: Any, trial: PlannedTrial, seed: int) -> bool:
         at("env", "id") == trial.env
         and at("optimizer", "name") == trial.optimizer
         and at("seeds") == [seed]
-        and all(actual(key) == value for key, value in trial.values.items())
+        and all(same(actual(key), value) for key, value in trial.values.items())
     )
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
+import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
 
 from rl_eval.records.scored import STATUSES, Objective, SeedRun, read_run
 from rl_eval.records.sweep import AxisRecord, PlannedTrial, Scale, Setting, SweepRecord, read_sweep
+from rl_eval.stats.values import distinct
 from rl_eval.text import csv_cell
 
 
@@ -24,7 +30,7 @@ class Row:
     """By `AxisRecord.key`; an axis that the optimizer lacks is absent."""
     seeds: tuple[SeedRun, ...]
 
-    @property
+    @functools.cached_property
     def objective(self) -> float | None:
         """Mean over seeds; None unless every seed has one: the rest would flatter the trial."""
         scores = [run.objective for run in self.seeds]
@@ -44,15 +50,33 @@ class Table:
     rows: tuple[Row, ...]
     problems: tuple[str, ...]
 
-    @property
+    @functools.cached_property
     def envs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(row.env for row in self.rows))
 
-    @property
+    @functools.cached_property
     def optimizers(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(row.optimizer for row in self.rows))
 
-    @property
+    @functools.cached_property
+    def groups(self) -> Mapping[tuple[str, str], tuple[Row, ...]]:
+        """The trials of each environment and optimizer; () where there are none."""
+        found: dict[tuple[str, str], list[Row]] = {
+            (env, optimizer): [] for env in self.envs for optimizer in self.optimizers
+        }
+        for row in self.rows:
+            found[row.env, row.optimizer].append(row)
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @functools.cached_property
+    def scored(self) -> Mapping[tuple[str, str], tuple[Row, ...]]:
+        """As `groups`, of the trials that have a score, the best last."""
+        return {
+            key: tuple(sorted((row for row in rows if row.objective is not None), key=_rank))
+            for key, rows in self.groups.items()
+        }
+
+    @functools.cached_property
     def axes(self) -> tuple[AxisRecord, ...]:
         """The axes of all optimizers, each once, over the union of its ranges."""
         merged: dict[str, AxisRecord] = {}
@@ -62,6 +86,11 @@ class Table:
                 merged[axis.key] = axis if old is None else union(old, axis)
         shared = [a for a in merged.values() if not a.key.startswith("optimizer.")]
         return tuple([a for a in merged.values() if a not in shared] + shared)
+
+
+def scores(rows: Sequence[Row]) -> Float[np.ndarray, "trial seed"]:
+    """Of trials that have one."""
+    return np.array([[run.objective for run in row.seeds] for row in rows], np.float64)
 
 
 def read_table(directory: Path, objective: Objective = "final") -> Table:
@@ -94,7 +123,7 @@ def write_csv(table: Table, path: Path) -> Path:
         head += [f"objective_seed_{seed}" for seed in seeds]
         writer.writerow(map(csv_cell, head))
         for row in table.rows:
-            values = [row.values.get(key) for key in axes]
+            values = [_cell(row.values[key]) if key in row.values else None for key in axes]
             counts = [row.count(status) for status in STATUSES]
             scores = [run.objective for run in row.seeds]
             cells = [row.id, row.env, row.optimizer, *values, *counts, row.objective, *scores]
@@ -102,15 +131,31 @@ def write_csv(table: Table, path: Path) -> Path:
     return path
 
 
+def _cell(value: Setting) -> Setting:
+    """As in JSON; text stands as it is, unless it would be read as something else."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        return value
+    try:
+        json.loads(value)
+    except ValueError:
+        return value if value.strip() else json.dumps(value)
+    return json.dumps(value)
+
+
+def _rank(row: Row) -> tuple[float, str]:
+    return row.objective or 0.0, row.id
+
+
 def union(a: AxisRecord, b: AxisRecord) -> AxisRecord:
     """One axis for both; a choice of numbers beside a range becomes part of the range."""
-    values = tuple(dict.fromkeys(a.values + b.values))
+    values = tuple(distinct(a.values + b.values))
     plain = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    numbers = list(map(float, plain))
     if a.scale == "choice" and b.scale == "choice":
-        ordered = tuple(sorted(numbers)) if len(numbers) == len(values) else values
+        ordered = tuple(sorted(plain)) if len(plain) == len(values) else values
         return dataclasses.replace(a, values=ordered)
-    ends = [end for end in (a.low, a.high, b.low, b.high, *numbers) if end is not None]
+    ends = [end for end in (a.low, a.high, b.low, b.high, *map(float, plain)) if end is not None]
     scale: Scale = a.scale if a.scale == b.scale else "linear"
     if "log" in (a.scale, b.scale):
         # A choice may have a zero, which a logarithmic axis draws on a tick of its own.

@@ -6,10 +6,10 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
@@ -23,28 +23,6 @@ STYLE: Any = {
     "text.parse_math": False,  # a name may have a dollar sign
 }
 WIDE = 5.5  # inches
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-MARKERS = "osD^v<>Pp*"
-DASHES: Any = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-
-
-class Ink(NamedTuple):
-    """How one of several optimizers is drawn, in a way that a grey print keeps."""
-
-    colour: str
-    line: dict[str, Any]
-    """Keyword arguments of a line with markers."""
-
-
-def inks(names: Sequence[str]) -> dict[str, Ink]:
-    """By name; colours of Okabe and Ito, which the colour-blind tell apart."""
-
-    def ink(i: int) -> Ink:
-        colour = COLOURS[i % len(COLOURS)]
-        marks = {"marker": MARKERS[i % len(MARKERS)], "ls": DASHES[i % len(DASHES)]}
-        return Ink(colour, {"color": colour, **marks})
-
-    return {name: ink(i) for i, name in enumerate(names)}
 
 
 @contextmanager

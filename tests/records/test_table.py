@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 import statistics
@@ -24,6 +25,14 @@ def small(tmp_path_factory):
     path = tmp_path_factory.mktemp("small")
     write(path, trials=6, seeds=(0, 1))
     return path
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Of two optimizers."""
+    path = tmp_path_factory.mktemp("two")
+    write(path, optimizers=("celo2", "adamw"), trials=4, seeds=(0, 1))
+    return read_table(path)
 
 
 @pytest.fixture
@@ -191,7 +200,7 @@ def test_the_csv_says_what_the_table_says(table, tmp_path):
     path = write_csv(table, tmp_path / "trials.csv")
     with path.open() as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(table.rows) == 64
+    assert len(lines) == len(table.rows) == 8
     for line, row in zip(lines, table.rows, strict=True):
         assert (line["trial"], line["env"], line["optimizer"]) == (row.id, row.env, row.optimizer)
         assert float(line["optimizer.learning_rate"]) == row.values["optimizer.learning_rate"]
@@ -199,6 +208,27 @@ def test_the_csv_says_what_the_table_says(table, tmp_path):
         assert float(line["objective"]) == row.objective
         assert int(line["diverged"]) == row.count("diverged")
         assert float(line["objective_seed_1"]) == row.seeds[1].objective
+
+
+def test_no_two_values_are_written_alike_in_the_csv(table, tmp_path):
+    key = "optimizer.mult_1d"
+    given = ["", None, "none", "null", True, 1, "1", 0.1 + 0.2, 0.3]
+    rows = [dataclasses.replace(table.rows[0], values={key: value}) for value in given]
+    rows.append(dataclasses.replace(table.rows[0], values={}))
+    path = write_csv(dataclasses.replace(table, rows=tuple(rows)), tmp_path / "trials.csv")
+    with path.open() as file:
+        written = [line[key] for line in csv.DictReader(file)]
+    assert len(set(written)) == len(rows)
+    assert written[-1] == ""
+
+
+def test_trials_are_grouped_once_for_every_view(table):
+    assert {key: len(rows) for key, rows in table.groups.items()} == {
+        ("probe/landscape", "celo2"): 4,
+        ("probe/landscape", "adamw"): 4,
+    }
+    for rows in table.scored.values():
+        assert [row.objective for row in rows] == sorted(row.objective for row in rows)
 
 
 def axis(scale, low=None, high=None, values=()):
@@ -214,6 +244,8 @@ def axis(scale, low=None, high=None, values=()):
          axis("choice", values=(0.0, 0.01, 0.1))),
         (axis("choice", values=("b", "a")), axis("choice", values=("c", "a")),
          axis("choice", values=("b", "a", "c"))),
+        (axis("choice", values=(True, "1")), axis("choice", values=(1, None)),
+         axis("choice", values=(True, "1", 1, None))),
         (axis("choice", values=(0.0, 0.1)), axis("log", 1e-6, 1e-2), axis("log", 1e-6, 0.1)),
     ],
 )  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval.report.ticks import linear_ticks, log_ticks, number
+from rl_eval.report.ticks import labels, linear_ticks, log_ticks, number
+from rl_eval.stats.values import identity
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,9 @@ from rl_eval.report.ticks import linear_ticks, log_ticks, number
         (2.5e6, "2.5e6"),
         (-0.25, "-0.25"),
         (64, "64"),
+        (0.99995, "0.99995"),
+        (0.98437, "0.9844"),
+        (-0.999995, "-0.999995"),
         (True, "true"),
         (None, "none"),
         ("cosine", "cosine"),
@@ -30,6 +34,24 @@ from rl_eval.report.ticks import linear_ticks, log_ticks, number
 )
 def test_a_number_is_written_as_it_would_be_typed(value, text):
     assert number(value) == text
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4)
+
+
+@given(st.lists(PLAIN, min_size=1, max_size=6))
+def test_no_two_different_values_have_one_label(values):
+    written = dict(zip(map(identity, values), labels(values), strict=True))
+    assert len(set(written.values())) == len(written)
+    assert all(written.values())
+
+
+def test_labels_are_short_where_that_is_enough():
+    assert labels([0.99995, 0.999995]) == ["0.99995", "0.999995"]
+    assert labels([1e-3, 1.00001e-3, 0.5]) == ["0.001", "0.00100001", "0.5"]
+    assert labels([1, "1", True, "true", None, "none", ""]) == [
+        "1", '"1"', "true", '"true"', "none", '"none"', '""'
+    ]  # fmt: skip
 
 
 def texts(ticks):
@@ -58,6 +80,15 @@ def test_any_linear_axis_has_some_ticks_in_order_within_it(low, width):
     assert heights == sorted(heights)
     assert heights[0] >= 0
     assert heights[-1] <= 1
+
+
+def test_ticks_of_close_ends_differ_and_those_of_the_widest_are_finite():
+    close = texts(linear_ticks(0.9999999, 0.99999999))
+    assert len(set(close)) == len(close) >= 2
+    for ticks in (linear_ticks(-1.7e308, 1.7e308), log_ticks(1e-307, 1e308)):
+        heights = [height for height, _ in ticks]
+        assert 2 <= len(heights) <= 10
+        assert 0 <= min(heights) < max(heights) <= 1
 
 
 @given(low=st.floats(-9, 5), decades=st.floats(0.1, 12))

@@ -66,11 +66,11 @@ def test_columns_are_heights_and_bins_whatever_the_scale(found):
     lines, (rate, decay, gamma) = found
     assert [line.row.id for line in lines] == ["a", "d", "b", "c"]  # the best last
     heights = [0, 1, math.log10(2) / 2, math.log10(90) / 2]
-    assert rate.heights == pytest.approx(heights, abs=1e-4)
+    assert rate.places == pytest.approx(heights, abs=1e-4)
     assert rate.bins(4).tolist() == [0, 3, 0, 3]
-    assert gamma.heights.tolist() == [0.25, 0.75, 0.25, 0.75]  # the ticks, without the spread
+    assert gamma.places.tolist() == [0.25, 0.75, 0.25, 0.75]  # the ticks, without the spread
     assert (gamma.bins(9).tolist(), gamma.count(9)) == ([0, 1, 0, 1], 2)
-    assert decay.heights.tolist() == [0.5, OFF_SCALE, 0.5, 0.5]  # a zero on a log axis
+    assert decay.places.tolist() == [0.5, OFF_SCALE, 0.5, 0.5]  # a zero on a log axis
     assert decay.bins(4).tolist() == [2, -1, 2, 2]
 
 
@@ -121,6 +121,25 @@ def test_the_best_of_k_is_chosen_by_one_half_and_scored_by_the_other():
 def test_with_one_seed_the_same_run_chooses_and_scores_and_the_page_says_so():
     assert best_of_k.ways(np.array([[3.0], [6.0]])) == pytest.approx(np.array([[4.5, 6.0]]))
     assert "flatters" in best_of_k.section(table(*(row(i, [float(i)]) for i in "123"))).body
+
+
+def test_the_order_of_the_trials_and_ties_tell_nothing_of_held_out_scores():
+    """At k = 2 seed 0 cannot tell the trials apart, and seed 1 takes the second: 300 and 500."""
+    tied = np.array([[500.0, 100.0], [500.0, 500.0]])
+    for values in (tied, tied[::-1]):
+        assert best_of_k.ways(values)[:, 1].mean() == pytest.approx(400)
+    rng = np.random.default_rng(0)
+    equal = rng.choice([100.0, 500.0], size=(64, 4))
+    equal = equal[np.argsort(equal.mean(axis=1))]
+    mean = best_of_k.ways(equal).mean(axis=0)
+    np.testing.assert_allclose(mean, equal.mean(), atol=40)  # no trial is better than another
+
+
+def test_a_best_that_falls_with_k_is_explained_and_only_then():
+    good = [row(str(i), [float(i), float(i)]) for i in range(6)]
+    assert "falls with k" not in best_of_k.section(table(*good)).body
+    lucky = [*good, row("lucky", [90.0, 0.0])]
+    assert "adamw in probe/landscape: the mean falls" in best_of_k.section(table(*lucky)).body
 
 
 # ---- curves -------------------------------------------------------------------------------
@@ -199,6 +218,53 @@ def test_where_there_is_no_sensitivity_the_page_says_why(rows, words):
     assert "adamw: not computable." in body
     assert words in body
     assert "<table" not in body
+
+
+CLOSE = AxisRecord("optimizer.b2", "b2", "choice", values=(0.99995, 0.999995))
+FLAG = AxisRecord("optimizer.flag", "flag", "choice", values=(True, 1, "1", None))
+
+
+def with_choices(*rows):
+    """Trials of `CLOSE` and `FLAG`, from scores by environment."""
+    found = []
+    for i, (b2, flag, here, there) in enumerate(rows):
+        values = {CLOSE.key: b2, FLAG.key: flag}
+        for env, score in ((ENV, here), (SHIFTED, there)):
+            runs = tuple(SeedRun(seed, "completed", score) for seed in range(2))
+            found.append(Row(f"{env[-1]}{i}", "adamw", env, values, runs))
+    axes = {"adamw": (CLOSE, FLAG)}
+    sweep = SweepRecord(1, None, "", "grid", 0, (0, 1), axes, ())
+    return Table(sweep, "final", tuple(found), ())
+
+
+def test_values_that_are_written_alike_are_settings_of_their_own():
+    swept = with_choices(
+        *((0.99995, flag, 90.0, 10.0) for flag in FLAG.values),
+        *((0.999995, flag, 10.0, 90.0) for flag in FLAG.values),
+    )
+    assert len(overview.settings(swept)["adamw"]) == 8
+    found = sensitivity.of_optimizer(swept, "adamw")
+    assert found.complete
+    assert found.published == pytest.approx((0.9, 0.5, 0.4, 1))
+    plot = build(swept, ENV)
+    at = [axis.key for axis in plot.axes].index(CLOSE.key)
+    assert [text for _, text in plot.axes[at].ticks] == ["0.99995", "0.999995"]
+    assert {line.places[at] for line in plot.lines} == {0.25, 0.75}
+    flags = plot.axes[at + 1]
+    assert [text for _, text in flags.ticks] == ["true", "1", '"1"', "none"]
+    assert len({line.places[at + 1] for line in plot.lines}) == 4
+
+
+def test_a_design_without_a_grid_says_what_was_measured_and_what_a_model_says():
+    rng = np.random.default_rng(0)
+    rows = []
+    for i, (rate, decay) in enumerate(rng.random((24, 2))):
+        heights = [100 * math.exp(-(((rate - centre) / 0.2) ** 2)) for centre in (0.2, 0.8)]
+        values = {"rate": 10 ** (2 * rate - 4), "decay": 10 ** (4 * decay - 6)}
+        rows += on_both(str(i), *([h, h] for h in heights), **values)
+    body = sensitivity.section(table(*rows)).body
+    assert "lies from 1 to 2. The number shown is by a model" in body
+    assert "<td>dimensionality</td><td>1</td><td>1</td><td>1 to 2</td>" in body
 
 
 # ---- overview, noise, protocol ------------------------------------------------------------

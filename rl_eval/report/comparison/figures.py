@@ -13,6 +13,7 @@ from rl_eval.report.comparison.curves import Band, as_array, bands
 from rl_eval.report.comparison.estimates import Aggregates, Final
 from rl_eval.report.comparison.panels import Drawing, Look, Panel, folded, looks
 from rl_eval.report.comparison.scores import Comparison, Key
+from rl_eval.report.palette import EMPTY, NO_SCORE
 from rl_eval.stats.bootstrap import Interval
 
 AGGREGATE_TITLES = {
@@ -71,7 +72,7 @@ def improvement(comparison: Comparison, found: Mapping[str, Interval]) -> Drawin
 
     def draw(axis: Any) -> None:
         _ranges(rows, f"chance that a run scores above one of {baseline}", axis)
-        axis.axvline(0.5, color="#8a8a8a", lw=0.8, zorder=0)
+        axis.axvline(0.5, color=NO_SCORE, lw=0.8, zorder=0)
         axis.set_xlim(-0.03, 1.03)
 
     panels = [Panel(f"probability of improvement over {baseline}", draw)] if rows else []
@@ -128,7 +129,7 @@ def _ranges(rows: Sequence[tuple[Look, Interval | None, Any]], label: str, axis:
     axis.set_yticks(range(len(rows)), [folded(look.name) for look, _, _ in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", color="#dddddd", lw=0.6)
+    axis.grid(axis="x", color=EMPTY, lw=0.6)
     axis.set_axisbelow(True)
     axis.set_xlabel(label)
     axis.locator_params(axis="x", nbins=6)

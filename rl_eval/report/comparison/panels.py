@@ -14,11 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_eval.report.figures import inlined, save, styled
+from rl_eval.report.palette import COLOURS, INK, ink
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; markers and dashes say it in grey.
-COLOURS = ("#1d2026", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b")
-MARKERS = "osD^v<>Pp*"
-DASHES: Any = ("solid", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
 MARGIN = 0.35  # inches below the panels, for the legend
 
 
@@ -51,14 +48,10 @@ class Drawing(NamedTuple):
 def looks(optimizers: Sequence[str], baseline: str) -> dict[str, Look]:
     """The baseline is dark."""
     ordered = [baseline, *(name for name in optimizers if name != baseline)]
+    inks = {name: ink(i, (INK, *COLOURS)) for i, name in enumerate(ordered)}
     found = {
-        name: Look(
-            name,
-            COLOURS[i % len(COLOURS)],
-            MARKERS[i % len(MARKERS)],
-            DASHES[i % len(DASHES)],
-        )
-        for i, name in enumerate(ordered)
+        name: Look(name, own.colour, own.line["marker"], own.line["ls"])
+        for name, own in inks.items()
     }
     return {name: found[name] for name in optimizers}
 

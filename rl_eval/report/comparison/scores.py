@@ -55,7 +55,7 @@ class Comparison:
 
     def row(self, env: str, optimizer: str) -> Row:
         """The runs of an optimizer in an environment."""
-        return next(r for r in self.table.rows if (r.env, r.optimizer) == (env, optimizer))
+        return self.table.groups[env, optimizer][0]
 
     def scored_seeds(self, optimizer: str, envs: Sequence[str]) -> list[int]:
         """The seeds on which an optimizer has a score in every environment."""

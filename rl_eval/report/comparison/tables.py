@@ -86,8 +86,7 @@ def outcome_table(comparison: Comparison) -> str:
 
 def tuning_rows(comparison: Comparison, env: str, optimizer: str) -> list[Row]:
     """The trials that were tried."""
-    rows = comparison.tuning.rows if comparison.tuning else ()
-    return [row for row in rows if (row.env, row.optimizer) == (env, optimizer)]
+    return list(comparison.tuning.groups.get((env, optimizer), ())) if comparison.tuning else []
 
 
 def tuning_table(comparison: Comparison) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 
 from rl_eval.gate.result import Comparison, Result
 from rl_eval.report.figures import FORMATS, styled
+from rl_eval.report.palette import COLOURS, INK, PALE
 from rl_eval.stats.profiles import profile_band
 
-BASELINE, CANDIDATE = "#777777", "#0072b2"
-VERDICTS = {"pass": "#009e73", "regression": "#d55e00", "inconclusive": "#b58900"}
+BASELINE, CANDIDATE = PALE, COLOURS[0]
+VERDICTS = {"pass": COLOURS[2], "regression": COLOURS[1], "inconclusive": COLOURS[4]}
 MARKS = {"pass": "o", "regression": "X", "inconclusive": "D"}
 
 
@@ -62,8 +63,8 @@ def _changes(panel: Any, c: Comparison) -> None:
         for end in (row.lower, row.upper):
             panel.plot([end, end], [place - 0.14, place + 0.14], color=colour, lw=1.4)
         panel.plot([row.change], [place], MARKS[row.verdict], color=colour, ms=5)
-    panel.axvline(0, color="#222222", lw=0.7)
-    panel.axvline(-c.margin, color="#222222", lw=0.9, ls=(0, (4, 2)))
+    panel.axvline(0, color=INK, lw=0.7)
+    panel.axvline(-c.margin, color=INK, lw=0.9, ls=(0, (4, 2)))
     panel.set_yticks(range(len(c.rows)), [row.name for row in reversed(c.rows)])
     panel.set(xlabel="change of score, one-sided bounds", ylim=(-0.6, len(c.rows) - 0.4))
     left, right = panel.get_xlim()

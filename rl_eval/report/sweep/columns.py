@@ -1,4 +1,4 @@
-"""The hyperparameters of a plot as arrays, whatever their scale: heights in [0, 1] and bins."""
+"""The hyperparameters of a plot as arrays, whatever their scale: places in [0, 1] and bins."""
 
 from __future__ import annotations
 
@@ -15,28 +15,21 @@ OTHERS = ("optimizer", "outcome", "objective")  # axes of a plot that are no hyp
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """One hyperparameter of some lines. `spread` are the heights they are drawn at."""
+    """One hyperparameter of some lines: their exact places, and the heights they are drawn at."""
 
     axis: PlotAxis
+    places: Float[np.ndarray, " line"]
     spread: Float[np.ndarray, " line"]
 
     @property
     def on_scale(self) -> Bool[np.ndarray, " line"]:
         """Whether the axis has a place for the value."""
-        return self.spread != OFF_SCALE
-
-    @property
-    def heights(self) -> Float[np.ndarray, " line"]:
-        """As `spread`, but equal values of a choice are at one height, that of their tick."""
-        if not self.axis.bands:
-            return self.spread
-        count = len(self.axis.ticks)
-        return np.where(self.on_scale, (np.floor(self.spread * count) + 0.5) / count, OFF_SCALE)
+        return self.places != OFF_SCALE
 
     def bins(self, most: int) -> Int[np.ndarray, " line"]:
         """Which part of the axis each value is in, of `count(most)`; -1 off the scale."""
         count = self.count(most)
-        return np.where(self.on_scale, np.clip(self.spread * count, 0, count - 1), -1).astype(int)
+        return np.where(self.on_scale, np.clip(self.places * count, 0, count - 1), -1).astype(int)
 
     def count(self, most: int) -> int:
         """Parts of the axis: the values of a choice, otherwise `most`."""
@@ -45,9 +38,13 @@ class Column:
 
 def columns(plot: Plot, lines: Sequence[PlotLine]) -> list[Column]:
     """The hyperparameters that some of the lines have a value of."""
-    heights = np.array([line.heights for line in lines]).reshape(len(lines), len(plot.axes))
+    shape = len(lines), len(plot.axes)
+    places = np.array([line.places for line in lines]).reshape(shape)
+    heights = np.array([line.heights for line in lines]).reshape(shape)
     found = [
-        Column(axis, heights[:, i]) for i, axis in enumerate(plot.axes) if axis.key not in OTHERS
+        Column(axis, places[:, i], heights[:, i])
+        for i, axis in enumerate(plot.axes)
+        if axis.key not in OTHERS
     ]
     return [column for column in found if column.on_scale.any()]
 
@@ -55,12 +52,5 @@ def columns(plot: Plot, lines: Sequence[PlotLine]) -> list[Column]:
 def scored(plot: Plot, optimizer: str) -> list[PlotLine]:
     """The trials of an optimizer that have a score, the best last."""
     return [
-        line
-        for line in plot.lines
-        if line.row.optimizer == optimizer and line.row.objective is not None
+        line for line in plot.lines if line.row.optimizer == optimizer and line.shade is not None
     ]
-
-
-def scores(lines: Sequence[PlotLine]) -> Float[np.ndarray, "line seed"]:
-    """Of trials that have one."""
-    return np.array([[run.objective for run in line.row.seeds] for line in lines], np.float64)

@@ -12,16 +12,15 @@ import numpy as np
 from rl_eval.records.table import Row, Table
 from rl_eval.report.figures import images, save, styled
 from rl_eval.report.page import Section
-from rl_eval.report.sweep.columns import scored
+from rl_eval.report.palette import COLOURS, INK
 from rl_eval.report.sweep.overview import ALL, worth
-from rl_eval.report.sweep.parcoords import build
 from rl_eval.report.sweep.summary import line
 from rl_eval.report.ticks import number
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "best": {"color": "#b8860b", "ls": "solid"},
-    "median": {"color": "#21918c", "ls": (0, (5, 1.5))},
-    "worst": {"color": "#440154", "ls": (0, (1, 1.2))},
+    "best": {"color": COLOURS[4], "ls": "solid"},
+    "median": {"color": COLOURS[2], "ls": (0, (5, 1.5))},
+    "worst": {"color": INK, "ls": (0, (1, 1.2))},
 }
 NOTE = (
     "Thick: mean over seeds, thin: each seed. A curve that ends at a cross diverged. The best "
@@ -47,7 +46,7 @@ def section(table: Table) -> Section | None:
 
 def chosen(table: Table, env: str, optimizer: str) -> dict[str, Row]:
     """By "best", "median" and "worst"; fewer than three trials with a score have no median."""
-    rows = [shown.row for shown in scored(build(table, env), optimizer)]
+    rows = table.scored[env, optimizer]
     if not rows:
         return {}
     picked = {"best": rows[-1]}

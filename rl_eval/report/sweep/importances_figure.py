@@ -10,6 +10,7 @@ import numpy as np
 
 from rl_eval.records.table import Table
 from rl_eval.report.figures import save, styled
+from rl_eval.report.palette import INK, NO_SCORE
 from rl_eval.stats.importance import Importances
 
 
@@ -54,7 +55,7 @@ def draw(table: Table, shown: Mapping[tuple[str, str], Shares]) -> Any:
             shares, ("fANOVA", "PED-ANOVA"), "os", (0.12, -0.12), strict=True
         ):
             y = np.arange(len(ranks)) + up
-            look = {"color": "#222222" if mark == "o" else "#8a8a8a"}
+            look = {"color": INK if mark == "o" else NO_SCORE}
             panel.hlines(y, method.low[ranks], method.high[ranks], lw=1, **look)
             panel.plot(method.mean[ranks], y, mark, ms=3.5, label=label, **look)
         panel.set_yticks(range(len(ranks)), [names[shares.fanova.names[i]] for i in ranks])

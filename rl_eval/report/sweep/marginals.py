@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rl_eval.records.table import Table
-from rl_eval.report.figures import Ink, images, inks, save, styled
+from rl_eval.records.table import Table, scores
+from rl_eval.report.figures import images, save, styled
 from rl_eval.report.page import Section
-from rl_eval.report.sweep.columns import Column, columns, scored, scores
+from rl_eval.report.palette import Ink, inks
+from rl_eval.report.sweep.columns import Column, columns, scored
 from rl_eval.report.sweep.overview import worth
 from rl_eval.report.sweep.parcoords import OFF_SCALE, Plot, PlotAxis, PlotLine, build
 from rl_eval.stats.landscape import marginal
@@ -59,12 +60,13 @@ def _draw(plot: Plot, lines: dict[str, list[PlotLine]], what: str) -> Any:
     down = math.ceil(len(axes) / ACROSS)
     figure = Figure(figsize=(7.5, 0.5 + 2.1 * down), layout="constrained")
     panels = figure.subplots(down, ACROSS, squeeze=False, sharey=True)
-    looks, ends = inks(tuple(lines)), _ends(plot, lines)
+    values = {name: scores([line.row for line in own]) for name, own in lines.items() if own}
+    looks, ends = inks(tuple(lines)), _ends(plot, list(values.values()))
     for panel, axis in zip(panels.flat, axes, strict=False):
         own = {name: c for name, all_ in found.items() for c in all_ if c.axis == axis}
         _frame(panel, axis, all(c.on_scale.all() for c in own.values()))
         for name, column in own.items():
-            _series(panel, column, scores(lines[name]), ends, looks[name], name)
+            _series(panel, column, values[name], ends, looks[name], name)
     for panel in panels.flat[len(axes) :]:
         panel.set_visible(False)
     for panel in panels[:, 0]:
@@ -98,9 +100,9 @@ def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
     return kept
 
 
-def _ends(plot: Plot, lines: dict[str, list[PlotLine]]) -> tuple[float, float]:
+def _ends(plot: Plot, found: Sequence[Float[np.ndarray, "trial seed"]]) -> tuple[float, float]:
     """Of the axis of returns: of all seeds of the trials that lie on the plot's."""
-    values = np.concatenate([scores(own).reshape(len(own), -1) for own in lines.values() if own])
+    values = np.concatenate(found)
     means = values.mean(axis=1)
     kept = values[(plot.low <= means) & (means <= plot.high)]
     return float(min(plot.low, kept.min())), float(max(plot.high, kept.max()))
@@ -123,6 +125,6 @@ def _series(
     on = column.on_scale
     bins = max(3, min(10, len(values) // IN_A_BIN))
     bins = column.count(bins)
-    line = marginal(column.heights[on], values[on], bins=bins)
+    line = marginal(column.places[on], values[on], bins=bins)
     panel.fill_between(line.value, line.low, line.high, color=look.colour, alpha=0.15, lw=0)
     panel.plot(line.value, line.median, **look.line, ms=3, lw=1.2, label=name)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 
-import numpy as np
-
-from rl_eval.records.table import Table
+from rl_eval.records.table import Table, scores
 from rl_eval.report.page import Section
 from rl_eval.report.sweep.summary import line
 from rl_eval.report.ticks import number
@@ -42,9 +40,5 @@ def section(table: Table) -> Section | None:
 
 def of_rows(table: Table, env: str, optimizer: str) -> SeedNoise | None:
     """Over the trials that have a score; None if these are fewer than two."""
-    scores = [
-        [run.objective for run in row.seeds]
-        for row in table.rows
-        if (row.env, row.optimizer) == (env, optimizer) and row.objective is not None
-    ]
-    return seed_noise(np.array(scores, np.float64)) if len(scores) > 1 else None
+    rows = table.scored[env, optimizer]
+    return seed_noise(scores(rows)) if len(rows) > 1 else None

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rl_eval.errors import ExplainedError
-from rl_eval.records.sweep import AxisRecord
+from rl_eval.records.sweep import AxisRecord, Setting
 from rl_eval.records.table import Row, Table
+from rl_eval.report.ticks import labels
+from rl_eval.stats.values import identity
 
 MARK = "rl_eval_sweep"  # attribute of the studies that are from here, which may be replaced
 
@@ -50,7 +52,7 @@ def export(table: Table, name: str, url: str) -> Exported:
     try:
         for env in table.envs:
             for optimizer in table.optimizers:
-                rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
+                rows = table.groups[env, optimizer]
                 if not rows:
                     continue
                 trials = [_trial(row, table.sweep.axes[optimizer]) for row in rows]
@@ -94,7 +96,7 @@ def _trial(row: Row, axes: Sequence[AxisRecord]) -> Any:
     return create_trial(
         state=TrialState.COMPLETE if scored else unscored,
         value=row.objective,
-        params={axis.key: row.values[axis.key] for axis in axes},
+        params={axis.key: _param(axis, row.values[axis.key]) for axis in axes},
         distributions={axis.key: _distribution(axis) for axis in axes},
         user_attrs=attributes,
         intermediate_values=_curve(row),
@@ -109,12 +111,25 @@ def _distribution(axis: AxisRecord) -> Any:
     )
 
     if axis.scale == "choice":
-        return CategoricalDistribution(axis.values)
+        return CategoricalDistribution(_choices(axis))
     assert axis.low is not None
     assert axis.high is not None
     if axis.scale == "integer":
         return IntDistribution(int(axis.low), int(axis.high))
     return FloatDistribution(axis.low, axis.high, log=axis.scale == "log")
+
+
+def _choices(axis: AxisRecord) -> tuple[Setting, ...]:
+    """As they are, or as texts where Optuna would take two for one: True is 1 to it."""
+    alike = len(set(axis.values)) < len(axis.values)
+    return tuple(labels(axis.values)) if alike else axis.values
+
+
+def _param(axis: AxisRecord, value: Setting) -> Setting:
+    if axis.scale != "choice":
+        return value
+    at = [identity(known) for known in axis.values].index(identity(value))
+    return _choices(axis)[at]
 
 
 def _curve(row: Row) -> dict[int, float]:

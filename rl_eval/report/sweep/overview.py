@@ -17,6 +17,7 @@ import numpy as np
 from rl_eval.envs.scores import min_max_normalised
 from rl_eval.records.scored import OBJECTIVES, STATUSES, Curve, SeedRun
 from rl_eval.records.table import Row, Table
+from rl_eval.stats.values import identity
 
 ALL = "all environments"
 UNIT = "0 random play, 1 reference"
@@ -70,7 +71,7 @@ def groups(table: Table, optimizer: str) -> list[list[Row]]:
 
 
 def _point(values: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(sorted(values.items(), key=lambda item: item[0]))
+    return tuple((key, identity(values[key])) for key in sorted(values))
 
 
 def _over(rows: Sequence[Row]) -> Row:

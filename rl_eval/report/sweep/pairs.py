@@ -8,9 +8,9 @@ from typing import Any
 
 from rl_eval.records.table import Table
 from rl_eval.report.page import Section, asset
+from rl_eval.report.palette import shades
 from rl_eval.report.sweep.columns import columns, scored
 from rl_eval.report.sweep.parcoords import Plot, PlotAxis, PlotLine, build
-from rl_eval.report.sweep.parcoords_figure import COLOURS
 
 IN_A_CELL = 3  # trials, more or less, if they lay evenly
 MOST = 10  # parts of an axis
@@ -24,18 +24,14 @@ HINT = "Point at a cell or a dot for its numbers."
 
 def section(table: Table) -> Section | None:
     """The view; None where fewer than two hyperparameters were varied."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     plots = [found for env in table.envs if (found := _plot(table, env)) is not None]
     if not plots:
         return None
-    colours = [to_hex(tuple(colormaps[COLOURS](i / 32))) for i in range(33)]  # type: ignore[arg-type]
     return Section(
         name="pairs",
         title="Two hyperparameters at once",
         body=f"{asset('pairs.html')}<p>{NOTE}</p>",
-        data={"plots": plots, "colours": colours, "hint": HINT},
+        data={"plots": plots, "colours": shades(33), "hint": HINT},
         style=asset("pairs.css"),
         script=asset("pairs.js"),
     )

@@ -11,13 +11,11 @@ from jaxtyping import Float
 
 from rl_eval.records.table import Table
 from rl_eval.report.figures import save, styled
+from rl_eval.report.palette import EMPTY, RETURNS
 from rl_eval.report.sweep.columns import Column, columns, scored
 from rl_eval.report.sweep.overview import worth
 from rl_eval.report.sweep.pairs import parts
 from rl_eval.report.sweep.parcoords import Plot, PlotLine, build
-from rl_eval.report.sweep.parcoords_figure import COLOURS
-
-EMPTY = "#e3e5e8"
 
 
 def render(table: Table, out_dir: Path) -> list[Path]:
@@ -60,7 +58,7 @@ def _draw(
     edges = {"left": 0.85 / (side + 1.9), "bottom": 0.75 / (side + 1.2)}
     ends = {"right": 1 - 1.05 / (side + 1.9), "top": 1 - 0.45 / (side + 1.2)}
     figure.subplots_adjust(**edges, **ends, wspace=0.12, hspace=0.12)
-    colours = colormaps[COLOURS].with_extremes(bad=EMPTY)
+    colours = colormaps[RETURNS].with_extremes(bad=EMPTY)
     limits = {"vmin": plot.low, "vmax": plot.high}
     for row, up in enumerate(found[1:]):
         for column, across in enumerate(found[:-1]):

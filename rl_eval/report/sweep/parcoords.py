@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rl_eval.records.sweep import AxisRecord, Setting
 from rl_eval.records.table import Row, Table
 from rl_eval.report.sweep.overview import ALL, UNIT, worth
-from rl_eval.report.ticks import Ticks, linear_ticks, log_ticks, number
+from rl_eval.report.ticks import Ticks, labels, linear_ticks, log_ticks, number, share
+from rl_eval.stats.values import identity
 
 OFF_SCALE = -0.12
 BAND = 0.7  # of the room of a choice that its lines may fill
 MAX_BANDS = 9  # whole numbers up to so many are drawn as choices
 MAX_STRETCH = 1.25  # of the return axis, for scores of trials that diverged
+LARGEST = sys.float_info.max
 ABSENT: Any = object()  # in place of the value of an axis that a trial does not have
 OUTCOMES = ("failed", "unfinished", "diverged", "partly diverged", "completed")
 
@@ -40,12 +43,14 @@ class PlotAxis:
 
 @dataclasses.dataclass(frozen=True)
 class PlotLine:
-    """One trial: its height and the text of its value on each axis.
+    """One trial: its place, the height it is drawn at and the text of its value on each axis.
 
-    `shade` is its place on the colour map, None without a score.
+    `places` are exact, and equal for equal values; `heights` are spread and rounded. `shade` is its
+    place on the colour map, None without a score.
     """
 
     row: Row
+    places: tuple[float, ...]
     heights: tuple[float, ...]
     texts: tuple[str, ...]
     shade: float | None
@@ -95,8 +100,9 @@ def build(table: Table, env: str) -> Plot:
     lines = []
     for i, row in enumerate(rows):
         shade = None if row.objective is None else placed[-1].heights[i]
+        places = tuple(p.places[i] for p in placed)
         heights = tuple(round(p.heights[i], 4) for p in placed)
-        lines.append(PlotLine(row, heights, tuple(p.texts[i] for p in placed), shade))
+        lines.append(PlotLine(row, places, heights, tuple(p.texts[i] for p in placed), shade))
     scores = [row.objective for row in rows if row.objective is not None]
     return Plot(
         env=env,
@@ -173,9 +179,10 @@ def _hyperparameter(axis: AxisRecord, label: str) -> _Column:
 def _choice(
     key: str, label: str, text: str, values: Sequence[Setting], value: Callable[[Row], Any]
 ) -> _Column:
-    heights = {v: (i + 0.5) / len(values) for i, v in enumerate(values)}
-    ticks = tuple((height, number(v)) for v, height in heights.items())
-    return _Column(key, label, text, ticks, value, heights.get, bands=len(values))
+    heights = [(i + 0.5) / len(values) for i in range(len(values))]
+    at = dict(zip(map(identity, values), heights, strict=True))
+    ticks = tuple(zip(heights, labels(values), strict=True))
+    return _Column(key, label, text, ticks, value, lambda v: at.get(identity(v)), len(values))
 
 
 def _outcome(rows: Sequence[Row]) -> _Column:
@@ -194,18 +201,18 @@ def _score(table: Table, env: str, low: float, high: float) -> _Column:
         f"{what}, {text}",
         linear_ticks(low, high),
         lambda row: ABSENT if row.objective is None else row.objective,
-        lambda v: None if v is ABSENT else min(max((float(v) - low) / (high - low), 0.0), 1.0),
+        lambda v: None if v is ABSENT else min(max(share(float(v), low, high), 0.0), 1.0),
         absent="no score",
     )
 
 
 def _scale(low: float, high: float, log: bool) -> Callable[[Any], float | None]:
     def place(value: Any) -> float | None:
-        if type(value) not in (int, float) or (log and value <= 0):
+        if type(value) not in (int, float) or (log and value <= 0) or abs(value) > LARGEST:
             return None
         if log:
-            return math.log(value / low) / math.log(high / low)
-        return (value - low) / (high - low)
+            return share(math.log(value), math.log(low), math.log(high))
+        return share(float(value), low, high)
 
     return place
 
@@ -213,6 +220,7 @@ def _scale(low: float, high: float, log: bool) -> Callable[[Any], float | None]:
 @dataclasses.dataclass(frozen=True)
 class _Placed:
     axis: PlotAxis
+    places: list[float]
     heights: list[float]
     texts: list[str]
 
@@ -221,10 +229,13 @@ def _place(column: _Column, rows: Sequence[Row]) -> _Placed:
     """Heights of `rows`, which are in drawing order."""
     values = [column.value(row) for row in rows]
     raw = [column.place(value) for value in values]
-    texts = [column.absent if value is ABSENT else number(value) for value in values]
-    heights = [OFF_SCALE if height is None else height for height in raw]
-    if column.bands:
-        heights = _spread(heights, BAND / column.bands)
+    written: dict[float | None, str] = dict(column.ticks) if column.bands else {}
+    texts = [
+        column.absent if value is ABSENT else written.get(height, number(value))
+        for value, height in zip(values, raw, strict=True)
+    ]
+    places = [OFF_SCALE if height is None else height for height in raw]
+    heights = _spread(places, BAND / column.bands) if column.bands else places
     off = dict.fromkeys(text for text, h in zip(texts, raw, strict=True) if h is None)
     axis = PlotAxis(
         column.key,
@@ -234,7 +245,7 @@ def _place(column: _Column, rows: Sequence[Row]) -> _Placed:
         bool(column.bands),
         ", ".join(off),
     )
-    return _Placed(axis, heights, texts)
+    return _Placed(axis, places, heights, texts)
 
 
 def _spread(heights: Sequence[float], room: float) -> list[float]:
@@ -246,6 +257,6 @@ def _spread(heights: Sequence[float], room: float) -> list[float]:
     for height, members in together.items():
         width = 0.0 if height == OFF_SCALE else min(room, 0.015 * (len(members) - 1))
         for rank, i in enumerate(members):
-            share = rank / (len(members) - 1) - 0.5 if len(members) > 1 else 0.0
-            spread[i] = height + width * share
+            way = rank / (len(members) - 1) - 0.5 if len(members) > 1 else 0.0
+            spread[i] = height + width * way
     return spread

@@ -14,12 +14,8 @@ from typing import Any
 
 from rl_eval.records.table import Table
 from rl_eval.report.figures import save, styled
+from rl_eval.report.palette import INK, NO_SCORE, PALE, RETURNS
 from rl_eval.report.sweep.parcoords import OFF_SCALE, Plot, PlotAxis, PlotLine, build
-
-COLOURS = "viridis"  # lightness rises with the return, so that grey prints keep the order
-NO_SCORE = "#8a8a8a"
-INK = "#222222"
-PALE = "#666666"
 
 
 def render(table: Table, out_dir: Path) -> list[Path]:
@@ -94,7 +90,7 @@ def _line(panel: Any, points: Sequence[tuple[float, float]], line: PlotLine, ord
     curve = Curve(corners, codes)
     ink = {"fill": False, "capstyle": "round", "zorder": 10 + order}
     shade = 0.0 if line.shade is None else line.shade
-    colour = NO_SCORE if line.shade is None else colormaps[COLOURS](shade)
+    colour = NO_SCORE if line.shade is None else colormaps[RETURNS](shade)
     panel.add_patch(PathPatch(curve, ec=INK, lw=0.9 + 0.9 * shade, alpha=0.6 * shade, **ink))
     dashes = "solid" if line.row.count("completed") == len(line.row.seeds) else (0, (3, 1.5))
     width, alpha = 0.5 + 0.6 * shade, 0.5 + 0.5 * shade
@@ -121,7 +117,7 @@ def _colours(panel: Any, x: int) -> None:
     edges = [i / 64 for i in range(65)]
     shades = [[(a + b) / 2] for a, b in itertools.pairwise(edges)]
     strip = [x - 0.035, x]
-    panel.pcolormesh(strip, edges, shades, cmap=COLOURS, edgecolors="face", lw=0.1, zorder=1999)
+    panel.pcolormesh(strip, edges, shades, cmap=RETURNS, edgecolors="face", lw=0.1, zorder=1999)
 
 
 def _seeds(panel: Any, plot: Plot, lines: Sequence[PlotLine], last: int) -> None:
@@ -133,8 +129,8 @@ def _seeds(panel: Any, plot: Plot, lines: Sequence[PlotLine], last: int) -> None
         x = last + 0.45 + 0.8 * (order + 0.5) / len(scored)
         scores = [run.objective for run in line.row.seeds if run.objective is not None]
         heights = [min(max((s - plot.low) / (plot.high - plot.low), -0.02), 1.02) for s in scores]
-        colour = colormaps[COLOURS](shade)
-        panel.plot([x, x], [min(heights), max(heights)], color="#777777", lw=0.6, zorder=1)
+        colour = colormaps[RETURNS](shade)
+        panel.plot([x, x], [min(heights), max(heights)], color=PALE, lw=0.6, zorder=1)
         panel.plot([x], [shade], "o", ms=2.2, color=colour, mec=INK, mew=0.3, zorder=5)
     if scored:
         text = "trials by return,\nrange of seeds"

@@ -19,8 +19,9 @@ from typing import Any
 from rl_eval.records.scored import OBJECTIVES, Curve, SeedRun
 from rl_eval.records.table import Table
 from rl_eval.report.page import Section, asset, page
+from rl_eval.report.palette import NO_SCORE, RETURNS
 from rl_eval.report.sweep.parcoords import OFF_SCALE, Plot, PlotLine, build
-from rl_eval.report.sweep.parcoords_figure import COLOURS, NO_SCORE, note
+from rl_eval.report.sweep.parcoords_figure import note
 from rl_eval.report.ticks import linear_ticks, number
 
 CURVE_POINTS = 60  # per seed, so that 500 trials stay far below the size of a page
@@ -45,7 +46,7 @@ def section(table: Table) -> Section:
     from matplotlib.colors import to_hex
 
     def colour(shade: float) -> str:
-        return to_hex(tuple(colormaps[COLOURS](shade)))  # type: ignore[arg-type]
+        return to_hex(tuple(colormaps[RETURNS](shade)))  # type: ignore[arg-type]
 
     plots = [build(table, env) for env in table.envs]
     data = {

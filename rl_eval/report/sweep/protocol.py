@@ -11,9 +11,12 @@ from rl_eval.records.table import Table
 from rl_eval.report.page import Section
 from rl_eval.report.sweep.summary import line
 from rl_eval.report.ticks import number
+from rl_eval.stats.values import distinct, same
 
 FEW_GAMES = 32  # below, an evaluation is mostly the luck of its games
 OF_A_RUN = ("seeds", "env.id", "optimizer.name")  # said elsewhere on the page
+
+ABSENT: Any = object()  # in place of a setting that a run does not have
 
 Settings = dict[str, Any]
 
@@ -43,7 +46,7 @@ def fixed(table: Table) -> dict[tuple[str, str], Settings]:
             own = {k: v for k, v in _flat(run.config) if k not in (*OF_A_RUN, *row.values)}
             key = (row.env, row.optimizer)
             shared = found.setdefault(key, own)
-            found[key] = {k: v for k, v in shared.items() if k in own and own[k] == v}
+            found[key] = {k: v for k, v in shared.items() if k in own and same(own[k], v)}
     return found
 
 
@@ -108,9 +111,12 @@ def _rows(found: Mapping[tuple[str, str], Settings]) -> list[str]:
     names = list(dict.fromkeys(name for own in found.values() for name in own))
     rows = [line(["setting", "", *(f"{optimizer} in {env}" for env, optimizer in found)], "th")]
     for name in names:
-        values = [_value(own[name]) if name in own else "-" for own in found.values()]
-        same = len(set(values)) == 1
-        rows.append(line([name, values[0]] if same else [name, "", *values]))
+        given = [own.get(name, ABSENT) for own in found.values()]
+        different = distinct(given)
+        written = ["-" if v is ABSENT else _value(v) for v in given]
+        if len(set(written)) < len(different):
+            written = ["-" if v is ABSENT else repr(v) for v in given]
+        rows.append(line([name, written[0]] if len(different) == 1 else [name, "", *written]))
     return rows
 
 

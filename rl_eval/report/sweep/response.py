@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from rl_eval.records.scored import OBJECTIVES
-from rl_eval.records.table import Table
-from rl_eval.report.figures import images, inks, save, styled
+from rl_eval.records.table import Table, scores
+from rl_eval.report.figures import images, save, styled
 from rl_eval.report.page import Section
+from rl_eval.report.palette import inks
 from rl_eval.report.sweep.overview import worth
 from rl_eval.report.ticks import number
 from rl_eval.stats.landscape import Marginal, marginal
@@ -48,17 +49,13 @@ def responses(table: Table, env: str) -> dict[str, Marginal]:
     """By optimizer: those that have learning rates and scores in an environment."""
     found = {}
     for optimizer in table.optimizers:
+        # JSON may say 3 for 3.0.
         rows = [
-            row
-            for row in table.rows
-            if (row.env, row.optimizer) == (env, optimizer)
-            and isinstance(row.values.get(KEY), int | float)  # JSON may say 3 for 3.0
-            and row.objective is not None
+            row for row in table.scored[env, optimizer] if type(row.values.get(KEY)) in (int, float)
         ]
         if rows:
-            rates = np.array([row.values[KEY] for row in rows])
-            scores = np.array([[run.objective for run in row.seeds] for row in rows], np.float64)
-            found[optimizer] = marginal(rates, scores, log=True, level=LEVEL)
+            rates = np.array([row.values[KEY] for row in rows], np.float64)
+            found[optimizer] = marginal(rates, scores(rows), log=True, level=LEVEL)
     return found
 
 

@@ -29,8 +29,7 @@ def section(table: Table) -> Section:
     lines = [line(head, "th")]
     for env in table.envs:
         for optimizer in table.optimizers:
-            rows = [r for r in table.rows if (r.env, r.optimizer) == (env, optimizer)]
-            lines.append(line([env, optimizer, *cells(rows)]))
+            lines.append(line([env, optimizer, *cells(table.groups[env, optimizer])]))
     body = f'<div class="scroll"><table class="summary">{"".join(lines)}</table></div>'
     words = "".join(f"<p>{html.escape(text)}</p>" for text in _words(table))
     commands = html.escape("\n".join(table.sweep.commands))
@@ -73,11 +72,7 @@ def _words(table: Table) -> list[str]:
             "have no score. What is scored was selected for being good: shares, medians and "
             "importances do not tell how sensitive an optimizer is."
         )
-    fewest = min(
-        sum((r.env, r.optimizer) == (env, optimizer) for r in table.rows)
-        for env in table.envs
-        for optimizer in table.optimizers
-    )
+    fewest = min(map(len, table.groups.values()))
     if fewest < FEW_TRIALS:
         words.append(f"With {fewest} trials, shares of trials and medians say little.")
     if len(sweep.seeds) < 2:

@@ -9,8 +9,9 @@ from pathlib import Path
 from report.landscape import write
 
 from rl_eval.records.table import read_table
+from rl_eval.report.palette import RETURNS
 from rl_eval.report.sweep.parcoords import build
-from rl_eval.report.sweep.parcoords_figure import COLOURS, draw, render
+from rl_eval.report.sweep.parcoords_figure import draw, render
 
 
 def test_every_trial_is_a_curve_in_the_panel_of_its_optimizer(table):
@@ -43,11 +44,11 @@ def test_lightness_rises_with_the_return():
 
     weights = (0.2126, 0.7152, 0.0722)
     light = [
-        sum(w * c for w, c in zip(weights, colormaps[COLOURS](i / 20), strict=False))
+        sum(w * c for w, c in zip(weights, colormaps[RETURNS](i / 20), strict=False))
         for i in range(21)
     ]
     assert light == sorted(light)
-    red, green, blue, _ = colormaps[COLOURS](1.0)
+    red, green, blue, _ = colormaps[RETURNS](1.0)
     assert min(red, green) > 0.8 > 0.3 > blue  # yellow
 
 
