@@ -6,6 +6,8 @@ import hashlib
 import io
 import math
 import os
+import stat
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -36,13 +38,31 @@ def sha256_of(data: bytes) -> str:
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The content of a weights file; `WeightsError` when it cannot be read or is too large."""
     try:
-        with open(path, "rb") as file:
+        # Without waiting: a FIFO or a device is no weights file.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise WeightsError(f"cannot read {path}: it is not a regular file")
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
     if len(data) > MAX_BYTES:
         raise WeightsError(f"{path} is larger than any weights file ({MAX_BYTES >> 20} MiB)")
     return data
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file in one step, so that neither a kill nor a power cut leaves half of it."""
+    # Its name cannot be foreseen, so nobody can have put a link there.
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def decode(data: bytes, optimizer: str, source: str = "the file") -> Theta:
@@ -81,12 +101,7 @@ def save(path: str | os.PathLike[str], theta: Any) -> str:
     """
     path = Path(path)
     data = encode(flax.serialization.to_state_dict(theta), path.suffix)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, data)
     return sha256_of(data)
 
 

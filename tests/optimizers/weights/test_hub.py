@@ -33,6 +33,7 @@ class Hub:
     body: bytes
     etag: str
     faults: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # method -> queue
+    commit: str | None = None  # instead of the right one
     asked: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -65,9 +66,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         claimed = body[: len(body) // 2] if fault == "truncated" else body
         self.send_response(206 if begin else 200)
         self.send_header("ETag", f'"{state.etag}"')
-        self.send_header("X-Repo-Commit", COMMITS[match[1]])
-        self.send_header("Content-Length", str(len(claimed)))
+        self.send_header("X-Repo-Commit", state.commit or COMMITS[match[1]])
+        if fault != "endless":
+            self.send_header("Content-Length", str(len(claimed)))
         self.end_headers()
+        while fault == "endless" and self.command == "GET":
+            try:
+                self.wfile.write(bytes(1 << 16))
+            except OSError:
+                return
         if self.command == "GET":
             self.wfile.write(claimed[: len(claimed) // 2] if fault == "dropped" else claimed)
         self.close_connection = True
@@ -209,6 +216,48 @@ def test_folder_of_the_user_comes_before_the_hub(cache, tmp_path, monkeypatch):
     weights.save(path, make_theta("celo2"))
     _, provenance = weights.resolve("hf:some/repo", "celo2")
     assert provenance.source == "hf:some/repo/theta.state"
+
+
+@pytest.mark.parametrize(
+    "etag", ["../../../../escaped", "/tmp/escaped", "a/b", "..", ".", "a\\b", "x" * 300]
+)
+def test_an_etag_that_is_a_path_is_refused_before_anything_is_written(server, cache, etag):
+    server.etag = etag
+    with pytest.raises(WeightsError, match="no name of a file"):
+        weights.load("hf:some/repo", "celo2")
+    assert server.asked == ["HEAD"]
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("commit", ["../../escaped", "main", "/tmp/escaped"])
+def test_a_commit_that_is_a_path_is_refused_before_anything_is_written(server, cache, commit):
+    server.commit = commit
+    with pytest.raises(WeightsError, match="its commit"):
+        weights.load("hf:some/repo", "celo2")
+    assert not cache.exists()
+
+
+def test_a_body_that_does_not_end_is_left_when_it_is_too_large(server, cache, monkeypatch):
+    monkeypatch.setattr(hub, "MAX_BYTES", 1 << 20)
+    server.faults = {"HEAD": ["endless"], "GET": ["endless"]}
+    with pytest.raises(WeightsError, match="larger than any weights file"):
+        weights.load("hf:some/repo", "celo2")
+    assert not cache.exists()
+
+
+def test_a_body_that_drips_is_left_when_its_time_is_over(server, monkeypatch):
+    monkeypatch.setattr(hub, "WHOLE_SECONDS", 0.0)
+    server.faults = {"HEAD": ["endless"], "GET": ["endless"]}
+    with pytest.raises(WeightsError, match="did not come within"):
+        weights.load("hf:some/repo", "celo2")
+
+
+@pytest.mark.parametrize(
+    "ref", ["hf:a/b//etc/passwd", "hf:a/b/./c", "hf:a/b/c//d", "hf:a/..", "hf:./b"]
+)
+def test_references_with_empty_parts_are_refused(ref):
+    with pytest.raises(WeightsError, match=r"hf:owner/repo\[/file\]"):
+        weights.load(ref, "celo2")
 
 
 @pytest.mark.parametrize("ref", ["hf:", "hf:repo", "hf:a/b/../c", "hf:../c", "hf:a/b/", "hf:a b/c"])
