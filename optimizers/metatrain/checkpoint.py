@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from optimizers.weights.files import read_bytes, write_whole
 
 FORMAT = 1  # of the file; raise it when old files can no longer be read
 
@@ -28,23 +29,15 @@ class Stored(NamedTuple):
     notes: dict[str, Any]
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a neighbour of `path`, then move it there in one step."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def save(path: Path, state: Any, notes: dict[str, Any]) -> None:
     """Write a pytree of arrays and plain `notes` beside it."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state)}
     text = json.dumps({"format": FORMAT, "notes": notes})
     digest = _digest(arrays, text)
     everything: dict[str, Any] = {"text": text, "digest": digest, **arrays}
-    write_whole(path, lambda part: np.savez(part, **everything))
+    buffer = io.BytesIO()
+    np.savez(buffer, **everything)
+    write_whole(path, buffer.getvalue())
 
 
 def read(path: Path) -> Stored:
@@ -53,23 +46,28 @@ def read(path: Path) -> Stored:
     Raises:
         CheckpointError: missing, damaged, or of another format.
     """
+    if not path.exists():
+        raise CheckpointError(f"{path}: no checkpoint there")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        content = io.BytesIO(read_bytes(path))
+        with np.load(content, allow_pickle=False) as stored:
+            # As it is written: of a packed one nobody knows how large it gets.
+            if any(member.compress_type for member in stored.zip.infolist()):
+                raise CheckpointError("it is compressed")
             arrays = {name: stored[name] for name in stored.files}
         text, digest = str(arrays.pop("text")), str(arrays.pop("digest"))
         if _digest(arrays, text) != digest:
             raise CheckpointError("its contents do not match its checksum")
         header = json.loads(text)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no checkpoint there") from error
     except Exception as error:  # damage shows as errors of zipfile, zlib, struct, numpy ...
         raise CheckpointError(
             f"{path} is damaged ({error or type(error).__name__}); it cannot be resumed, but the "
             "thetas already saved beside it can: start a new run with --init"
         ) from error
-    if header["format"] != FORMAT:
-        raise CheckpointError(f"{path} has format {header['format']}, this version reads {FORMAT}")
-    return Stored(path, arrays, header["notes"])
+    written = header.get("format") if isinstance(header, dict) else None
+    if written != FORMAT:
+        raise CheckpointError(f"{path} has format {written!r:.40}, this version reads {FORMAT}")
+    return Stored(path, arrays, header.get("notes") or {})
 
 
 def restore(stored: Stored, like: Any) -> Any:
@@ -89,6 +87,18 @@ def restore(stored: Stored, like: Any) -> Any:
             )
         leaves.append(jnp.asarray(found))
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def number(stored: Stored, name: str) -> float:
+    """A note that is a number.
+
+    Raises:
+        CheckpointError: it is missing or something else.
+    """
+    found = stored.notes.get(name)
+    if not isinstance(found, (int, float)):
+        raise CheckpointError(f"{stored.path} does not tell its {name}")
+    return float(found)
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

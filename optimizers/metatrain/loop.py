@@ -33,6 +33,7 @@ from optimizers.metatrain.outer import (
 )
 from optimizers.metatrain.run_files import append_row, forget_after, write_json
 from optimizers.metatrain.tasks import data, tasks
+from optimizers.weights.files import read_bytes
 
 Report = Callable[[dict[str, Any]], None]  # gets each row of curve.jsonl and metric.jsonl
 
@@ -72,22 +73,18 @@ def train(
 ) -> Outcome:
     """Meta-train from the start, writing into the new folder `out` (see `run_files`).
 
-    Ctrl-C (or SIGTERM) ends the run after a checkpoint; a kill loses what came after the last one.
+    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end the run after a checkpoint; a kill loses what came
+    after the last one.
     `rule` and `inner` replace what the configuration names, for rules and tasks of one's own.
 
     Raises:
         FileExistsError: `out` already holds a run.
         ValueError: an unknown rule or task, or weights in `config.init` that do not fit.
     """
-    if (out / "config.json").exists():
+    if _holds_run(out):
         raise FileExistsError(f"{out} already holds a run; resume it or choose another folder")
     run = _prepare(config, out, cadence, rule, inner)
-    theta = (
-        weights.load(config.init, config.optimizer)
-        if config.init
-        else run.rule.init_theta(stream(config.seed, Stream.THETA))
-    )
-    state = jax.jit(run.trainer.init)(theta)
+    state = _first(run)
     (out / "thetas").mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", {"config": config.to_dict(), **_circumstances(run)})
     return _go(run, state, 0.0, progress)
@@ -103,22 +100,52 @@ def resume(
 ) -> Outcome:
     """Go on from the last checkpoint; theta ends bitwise as if the run had never stopped.
 
+    A run that was killed before its first checkpoint begins again.
+
     Raises:
         CheckpointError: no run in `out`, a damaged checkpoint, or other data than it began with.
     """
     config, began_with = _read_config(out)
-    stored = checkpoint.read(out / "checkpoint.npz")
+    file = out / "checkpoint.npz"
+    stored = checkpoint.read(file) if file.exists() else None
     run = _prepare(config, out, cadence, rule, inner)
     if _circumstances(run)["data"] != began_with:
         raise checkpoint.CheckpointError(
             f"{out} began with other data than this installation makes (other versions of "
             "scikit-learn, scikit-image or matplotlib?); start a new run with --init"
         )
-    fresh = jax.jit(run.trainer.init)(run.rule.init_theta(stream(config.seed, Stream.THETA)))
-    state = checkpoint.restore(stored, like=fresh)
+    state, seconds = _first(run), 0.0
+    if stored is not None:
+        state = checkpoint.restore(stored, like=state)
+        seconds = checkpoint.number(stored, "seconds")
     for name in ("curve.jsonl", "metric.jsonl"):
         forget_after(out / name, int(state.iteration))
-    return _go(run, state, stored.notes["seconds"], progress)
+    (out / "thetas").mkdir(exist_ok=True)
+    return _go(run, state, seconds, progress)
+
+
+def _first(run: _Run) -> MetaState:
+    """Where a run begins.
+
+    Raises:
+        WeightsError: those in `config.init` do not fit.
+    """
+    if run.config.init:
+        theta = weights.load(run.config.init, run.config.optimizer)
+    else:
+        theta = run.rule.init_theta(stream(run.config.seed, Stream.THETA))
+    return jax.jit(run.trainer.init)(theta)
+
+
+def _holds_run(out: Path) -> bool:
+    """Whether there is something to go on with; a power cut may have emptied config.json."""
+    if (out / "checkpoint.npz").exists():
+        return True
+    try:
+        _read_config(out)
+    except checkpoint.CheckpointError:
+        return False
+    return True
 
 
 class _Run(NamedTuple):
@@ -211,7 +238,7 @@ def _crossed(iteration: int, count: int, every: int) -> bool:
 
 @contextlib.contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came; a second Ctrl-C interrupts at once."""
+    """Whether Ctrl-C or another signal to end came; a second one interrupts at once."""
     asked = threading.Event()
 
     def ask(number: int, frame: Any) -> None:
@@ -222,7 +249,10 @@ def _interruption() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set  # only the main thread may take signals
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) means it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked.is_set
     finally:
@@ -245,10 +275,10 @@ def _circumstances(run: _Run) -> dict[str, Any]:
 def _read_config(out: Path) -> tuple[MetaTrainConfig, dict[str, str]]:
     """The configuration of the run in `out` and the digests of its data."""
     path = out / "config.json"
+    if not path.exists():
+        raise checkpoint.CheckpointError(f"{out} holds no meta-training run")
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(read_bytes(path))
         return configs.from_dict(stored["config"]), stored["data"]
-    except FileNotFoundError as error:
-        raise checkpoint.CheckpointError(f"{out} holds no meta-training run") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, weights.WeightsError) as error:
         raise checkpoint.CheckpointError(f"{path} cannot be read: {error}") from error

@@ -14,12 +14,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optimizers.metatrain.checkpoint import write_whole
+from optimizers.weights.files import read_bytes, write_whole
 
 
 def write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1) + "\n"
-    write_whole(path, lambda part: part.write_text(text))
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
@@ -29,21 +28,21 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Every whole row; a last line that was cut off is left out."""
-    if not path.exists():
-        return []
+    """Every whole row; what a kill tore or a power cut zeroed is left out."""
     rows = []
-    for line in path.read_text().splitlines():
+    for line in read_bytes(path).split(b"\n") if path.exists() else ():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
     return rows
 
 
 def forget_after(path: Path, iteration: int) -> None:
     """Drop the rows of iterations that were lost with the checkpoint after them."""
     if path.exists():
-        kept = [json.dumps(row) for row in read_rows(path) if row["iteration"] <= iteration]
-        text = "".join(f"{line}\n" for line in kept)
-        write_whole(path, lambda part: part.write_text(text))
+        numbered = [row for row in read_rows(path) if isinstance(row.get("iteration"), int)]
+        kept = [json.dumps(row) for row in numbered if row["iteration"] <= iteration]
+        write_whole(path, "".join(f"{line}\n" for line in kept).encode())

@@ -18,6 +18,7 @@ from optimizers.metatrain.judging import metric
 from optimizers.metatrain.tasks import tasks
 from optimizers.weights import WeightsError
 from rl_eval.cli.exits import DONE, INTERRUPTED
+from rl_eval.records.lock import locked
 from rl_eval.settings import SettingsError
 from rl_eval.terminal import Console
 
@@ -62,7 +63,11 @@ def run(args: MetaTrain) -> int:
 def _train(args: MetaTrain, console: Console) -> int:
     folder = args.resume or args.out
     assert folder is not None
-    with _live(console) as show:
+    if args.resume is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not folder.is_dir():
+        raise SettingsError(f"--resume {folder}: there is no such directory")
+    with locked(folder), _live(console) as show:
         if args.resume is not None:
             outcome = metatrain.resume(folder, show)
         else:

@@ -120,6 +120,37 @@ def test_a_killed_run_resumes_to_the_same_theta_bit_for_bit(
     assert iterations_of(out / "curve.jsonl") == list(range(5, 61, 5))
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_again(
+    copied: Path, whole: np.ndarray
+) -> None:
+    (copied / "checkpoint.npz").unlink()
+    np.testing.assert_array_equal(go_on(copied).theta["log_step"], whole)
+    assert iterations_of(copied / "curve.jsonl") == list(range(5, 61, 5))
+
+
+def test_a_folder_whose_config_a_power_cut_emptied_is_no_dead_end(tmp_path: Path) -> None:
+    (tmp_path / "thetas").mkdir()
+    (tmp_path / "config.json").write_bytes(bytes(200))
+    with pytest.raises(checkpoint.CheckpointError, match="cannot be read"):
+        go_on(tmp_path)
+    assert run(tmp_path).finished
+
+
+def test_zeros_in_the_curve_cost_their_row(copied: Path) -> None:
+    curve = copied / "curve.jsonl"
+    rows = curve.read_bytes().split(b"\n")
+    curve.write_bytes(b"\n".join([rows[0], bytes(50), *rows[2:]]))
+    go_on(copied)
+    assert iterations_of(curve) == [5, *range(15, 61, 5)]
+
+
+def test_a_packed_checkpoint_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.npz"
+    np.savez_compressed(path, theta=np.zeros(10**7))
+    with pytest.raises(checkpoint.CheckpointError, match="compressed"):
+        checkpoint.read(path)
+
+
 def test_a_damaged_checkpoint_is_refused_with_a_clear_word(copied: Path) -> None:
     path = copied / "checkpoint.npz"
     path.write_bytes(path.read_bytes()[:-500])

@@ -19,6 +19,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import uuid
 import zipfile
 import zlib
 from pathlib import Path
@@ -117,7 +118,7 @@ def _read(path: Path) -> ImageSet | None:
 
 def _write(path: Path, made: ImageSet) -> None:
     """Cache a set; a cache that cannot be written costs time, nothing else."""
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part.npz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(partial, images=made.images, labels=made.labels, digest=made.digest())
