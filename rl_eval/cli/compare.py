@@ -16,6 +16,7 @@ from rl_eval.cli.compare_outcome import report
 from rl_eval.cli.sweep import fitting, refuse_taken, seeds_of
 from rl_eval.config import RunConfig, to_dict
 from rl_eval.envs.suites import suite
+from rl_eval.errors import MachineError
 from rl_eval.records.comparison import FILE, CompareRecord, read_compare, write_compare
 from rl_eval.records.lock import locked
 from rl_eval.records.run import SCHEMA
@@ -95,7 +96,7 @@ def _run(args: Compare, out: Path, record: CompareRecord, means: Means, console:
     console.print(str(out), highlight=False, soft_wrap=True)
     try:
         run_all(out, record, means, console, retry_failed=args.retry_failed, cost=args.cost)
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Terminated, MachineError, OSError):
         console.print(f"rl-eval compare --resume {out} goes on", highlight=False, soft_wrap=True)
         raise
 

@@ -30,6 +30,8 @@ def report(out: Path, console: Console) -> tuple[int, dict[str, Any]]:
         text = f"{error}; the page needs pip install 'rl-eval[sweeps]', then rl-eval report {out}"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
     if summary["failed"]:
+        again = f"rl-eval compare --resume {out} --retry-failed runs what failed once more"
+        console.print(again, highlight=False, soft_wrap=True)
         return FAILED, summary
     return DIVERGED if summary["diverged"] == summary["runs"] else DONE, summary
 

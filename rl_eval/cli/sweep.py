@@ -18,6 +18,8 @@ from rich.table import Table
 
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
 from rl_eval.cli.train import parse_seeds
+from rl_eval.errors import MachineError
+from rl_eval.files import is_part
 from rl_eval.records import lock
 from rl_eval.records.lock import locked
 from rl_eval.records.run import SCHEMA
@@ -118,7 +120,8 @@ def refuse_taken(out: Path, file: str, command: str, beside: str | None = None) 
     """
     if (out / file).exists():
         raise SettingsError(f"{out} is taken: `rl-eval {command} --resume {out}` goes on with it")
-    if others := [p.name for p in out.iterdir() if lock.NAME not in p.name and p.name != beside]:
+    names = [p.name for p in out.iterdir() if lock.NAME not in p.name and p.name != beside]
+    if others := [name for name in names if not is_part(name)]:
         raise SettingsError(f"{out} is not empty, it has {sorted(others)[0]}; give another --out")
 
 
@@ -164,7 +167,7 @@ def _run(
         with closing(events), live(console, tally) as show:
             for event in events:
                 show(event)
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Terminated, MachineError, OSError):
         console.print(f"rl-eval sweep --resume {out} goes on", highlight=False, soft_wrap=True)
         raise
 
@@ -294,6 +297,9 @@ def _report(console: Console, out: Path, *, as_json: bool) -> int:
     console.print(shown)
     console.print(f"rl-eval report {out} draws it", highlight=False, soft_wrap=True)
     total = {name: sum(group[name] for group in groups) for name in ("runs", *COUNTED)}
+    if total["failed"]:
+        again = f"rl-eval sweep --resume {out} --retry-failed runs what failed once more"
+        console.print(again, highlight=False, soft_wrap=True)
     if as_json:
         summary = {"sweep_dir": str(out), **total, "groups": groups}
         print(json.dumps(summary, allow_nan=False))

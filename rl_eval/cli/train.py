@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,8 @@ from optimizers.spec import OptimizerSpec
 from rl_eval.cli.outcome import report
 from rl_eval.config import RunConfig, config_id
 from rl_eval.reading import read_population
-from rl_eval.records.lock import LockedError, holder
-from rl_eval.records.run import RunExistsError
+from rl_eval.records.removal import remove_run
+from rl_eval.records.run import RecordError, RunExistsError
 from rl_eval.run import sinks
 from rl_eval.run.display import live
 from rl_eval.settings import SettingsError
@@ -195,9 +194,7 @@ def _remove(out: Path, config: RunConfig) -> None:
     from rl_eval.run.runner import run_directories
 
     for directory in run_directories(config, out):
-        if directory.exists():
-            if not (directory / "config.json").is_file():
-                raise SettingsError(f"--overwrite: {directory} is not a run directory")
-            if (user := holder(directory)) is not None:
-                raise LockedError(f"--overwrite: {directory} is in use by {user}")
-            shutil.rmtree(directory)
+        try:
+            remove_run(directory)
+        except RecordError as error:
+            raise SettingsError(f"--overwrite: {error}") from None

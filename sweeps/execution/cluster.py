@@ -187,7 +187,7 @@ def _task(order: Order, board: Any) -> Outcome:
 
 def keep(directory: Path, files: Mapping[str, bytes]) -> None:
     """Put the files of a record that was brought back in place, all or none."""
-    part = directory.with_name(f".{directory.name}.{os.getpid()}")
+    part = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}.part")
     part.mkdir(parents=True)
     for name, data in files.items():
         (part / name).write_bytes(data)
