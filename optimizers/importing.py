@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+_MAX_TEXT = 400  # characters of an error's own message
+
 
 class ImportFailedError(ValueError):
     """A module that cannot be imported; the message is one line that says why."""
@@ -68,7 +70,10 @@ def describe(error: BaseException) -> str:
     """The error of someone else's code in one line, with the place in it."""
     frames = _frames(error)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
+    text = " ".join(str(error).split())
+    if len(text) > _MAX_TEXT:  # jax explains itself over many lines
+        text = f"{text[:_MAX_TEXT]}..."
+    return f"{type(error).__name__}: {text}{where}"
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import optax
 
+from optimizers.evaluated import average_in, is_schedule_free, schedule_free_params
+from optimizers.fitting import as_transformation
 from optimizers.importing import ImportFailedError, describe, load, split
-from optimizers.spec import Choice, Domain, Hyperparameter, LogUniform, OptimizerSpec, Value
+from optimizers.probing import STEPS, first_state, probe
+from optimizers.signatures import Parameters, call, hyperparameters_of, parameters_of
+from optimizers.spec import OptimizerSpec, Value
 
-LEARNING_RATES = ("learning_rate", "lr")
-DEFAULT_LEARNING_RATE = 3e-4  # for a function that states none
-_PROBE_STEPS = 1000
+_NOT_ONE = (
+    "expected an OptimizerSpec, an optax transformation, or a function that returns one of them"
+)
 
-Make = Callable[..., Any]
-Parameters = Mapping[str, inspect.Parameter]
+
+class OptimizerWarning(UserWarning):
+    """Something about a user's optimizer that may make its numbers other than they think."""
 
 
 def from_reference(reference: str, folders: Sequence[Path] = ()) -> OptimizerSpec:
@@ -51,122 +54,118 @@ def as_spec(name: str, found: Any) -> OptimizerSpec:
     """A spec from a spec, an optax transformation, or a function that returns one of them.
 
     The function is called with `num_steps` if it takes that. Its parameters with a float, int,
-    bool, str or None default become hyperparameters; others keep their default. Floats are
-    traced, except those on which the function branches in Python.
+    bool, str, enum or None default become hyperparameters; others keep their default. Floats are
+    traced, except those on which the function branches in Python. A rule that evaluates other
+    parameters than it trains is recognised where it is optax's schedule-free, else warned of.
 
     Raises:
-        ValueError: anything else, or a function that fails with its defaults.
+        ValueError: anything else, a function that fails with its defaults, or a rule that no
+            learner can serve.
     """
+    try:
+        hash(found)
+    except TypeError:  # an instance of a dataclass, say
+        return _as_spec(name, found)
+    return _remembered(name, found)
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered(name: str, found: Any) -> OptimizerSpec:
+    """`_as_spec`, which a sweep asks for at every trial."""
+    return _as_spec(name, found)
+
+
+def _as_spec(name: str, found: Any) -> OptimizerSpec:
+    if isinstance(found, OptimizerSpec):
+        return _tried(found, stated=True)
+    if (transformation := as_transformation(found)) is not None:
+        return _tried(OptimizerSpec(name, make=lambda num_steps: transformation))
     if not callable(found):
-        return _spec_of(name, found, what=f"is {found!r}")
-    parameters = _signature(found)
-    hyperparameters = tuple(_hyperparameters(name, parameters))
-    make = functools.partial(_call, found, parameters)
+        raise ValueError(f"optimizer '{name}' is {found!r:.100}; {_NOT_ONE}{_methods(name, found)}")
+    parameters = _parameters(name, found)
+    hyperparameters = tuple(hyperparameters_of(name, parameters))
     defaults = {h.name: h.default for h in hyperparameters}
     try:
-        made = make(_PROBE_STEPS, **defaults)
+        made = call(found, parameters, STEPS, **defaults)
     except Exception as error:
         raise ValueError(
             f"optimizer '{name}' fails with its defaults ({defaults}): {describe(error)}"
         ) from error
-    spec = _spec_of(name, made, what=f"returns {made!r}")
     if isinstance(made, OptimizerSpec):
+        return _tried(made, stated=True)
+    if as_transformation(made) is None:
+        raise ValueError(
+            f"optimizer '{name}' returns {made!r:.100}; {_NOT_ONE}{_methods(name, made)}"
+        )
+
+    def make(num_steps: int, **values: Value) -> optax.GradientTransformation:
+        transformation = as_transformation(call(found, parameters, num_steps, **values))
+        assert transformation is not None
+        return transformation
+
+    return _tried(OptimizerSpec(name, make=make, hyperparameters=hyperparameters))
+
+
+def _tried(spec: OptimizerSpec, *, stated: bool = False) -> OptimizerSpec:
+    """The spec with what a trial step tells: static numbers, and parameters to evaluate.
+
+    `stated`: a spec of the user's, who says what is static; only its state is looked at.
+    """
+    build = functools.partial(spec.make, STEPS)
+    look = first_state if stated else probe
+    probed = look(spec.name, build, spec.hyperparameters)
+    if probed.problem is not None:
+        _warn(
+            f"{probed.problem}. That was on a small network, so a run may do better; numbers that "
+            "it decides by in Python, and parameters to evaluate instead of those it trains, are "
+            "found only as far as an OptimizerSpec names them"
+        )
+    if not stated:
+        hyperparameters = tuple(
+            dataclasses.replace(h, static=h.name in probed.static)
+            if h.traced or h.default is None
+            else h
+            for h in spec.hyperparameters
+        )
+        spec = dataclasses.replace(spec, hyperparameters=hyperparameters)
+    return _evaluated(spec, probed.state)
+
+
+def _evaluated(spec: OptimizerSpec, state: optax.OptState | None) -> OptimizerSpec:
+    """The spec with the parameters to evaluate, where its state tells of others than it trains."""
+    if state is None or spec.eval_params is not None:
         return spec
-    static = _branched_on(make, hyperparameters)
-    return dataclasses.replace(
-        spec,
-        make=make,
-        hyperparameters=tuple(
-            dataclasses.replace(h, static=True) if h.name in static else h for h in hyperparameters
-        ),
-    )
+    if is_schedule_free(state):
+        return dataclasses.replace(spec, eval_params=schedule_free_params)
+    if (average := average_in(state)) is not None:
+        _warn(
+            f"optimizer '{spec.name}': its state has {average}, which looks like parameters to "
+            "evaluate instead of those it trains. Evaluations play the trained ones; return an "
+            "OptimizerSpec with eval_params to have the others played"
+        )
+    return spec
 
 
-def _spec_of(name: str, found: Any, what: str) -> OptimizerSpec:
-    if isinstance(found, OptimizerSpec):
-        return found
-    if isinstance(found, optax.GradientTransformation):
-        return OptimizerSpec(name, make=lambda num_steps: found)
-    raise ValueError(
-        f"optimizer '{name}' {what}; expected an OptimizerSpec, an optax transformation, or a "
-        "function that returns one of them"
-    )
+def _warn(message: str) -> None:
+    warnings.warn(message, OptimizerWarning, stacklevel=2)
 
 
-def _signature(function: Make) -> Parameters:
+def _parameters(name: str, found: Callable[..., Any]) -> Parameters:
     try:
-        return inspect.signature(function, eval_str=True).parameters
-    except Exception:  # evaluating an annotation that is imported for type checkers only
-        return inspect.signature(function).parameters
+        return parameters_of(found)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"optimizer '{name}': {error}; wrap it in a function of yours") from error
 
 
-def _hyperparameters(optimizer: str, parameters: Parameters) -> Iterator[Hyperparameter]:
-    for name, parameter in parameters.items():
-        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if variadic or name == "num_steps":
-            continue
-        default, note = parameter.default, ""
-        is_rate = name in LEARNING_RATES
-        if default is parameter.empty:
-            if not is_rate:
-                raise ValueError(
-                    f"optimizer '{optimizer}': parameter '{name}' has no default; give it one"
-                )
-            default, note = DEFAULT_LEARNING_RATE, "the function states no default"
-        if type(default) is int and (is_rate or parameter.annotation in (float, "float")):
-            default = float(default)
-        if default is None or isinstance(default, (float, int, bool, str)):
-            domain = _domain(parameter.annotation, default, is_rate)
-            yield Hyperparameter(name, default, domain, help=note)
-
-
-def _domain(annotation: Any, default: Value, is_rate: bool) -> Domain | None:
-    if typing.get_origin(annotation) is typing.Literal:
-        return Choice(typing.get_args(annotation))
-    if isinstance(default, bool):
-        return Choice((False, True))
-    if is_rate and isinstance(default, float) and default > 0:
-        return LogUniform(default / 100, default * 100)
-    return None
-
-
-def _call(function: Make, parameters: Parameters, num_steps: int, **values: Value) -> Any:
-    if "num_steps" in parameters:
-        values["num_steps"] = num_steps
-    positional = [
-        values.pop(name)
-        for name, parameter in parameters.items()
-        if parameter.kind is parameter.POSITIONAL_ONLY and name in values
+def _methods(name: str, found: Any) -> str:
+    """A hint where an object has methods that may be what was meant."""
+    if found is None or isinstance(found, bool | int | float | str | tuple | list | dict):
+        return ""
+    methods = [
+        method
+        for method, _ in inspect.getmembers(type(found), inspect.isfunction)
+        if not method.startswith("_")
     ]
-    return function(*positional, **values)
-
-
-def _branched_on(make: Make, hyperparameters: Collection[Hyperparameter]) -> set[str]:
-    """The floats that cannot be traced, found by tracing one step on a small tree."""
-    defaults = {h.name: h.default for h in hyperparameters}
-    floats = {h.name for h in hyperparameters if h.traced}
-
-    def build(values: Mapping[str, Value]) -> optax.GradientTransformationExtraArgs:
-        return optax.with_extra_args_support(make(_PROBE_STEPS, **{**defaults, **values}))
-
-    def step(values: Mapping[str, Value]) -> Any:
-        made = build(values)
-        params = {"layer": {"kernel": jnp.zeros((2, 3)), "bias": jnp.zeros(3)}}
-        return made.update(params, made.init(params), params, value=jnp.float32(0))
-
-    def only_build(values: Mapping[str, Value]) -> None:
-        build(values)
-
-    def traces(probe: Callable[..., Any], names: Collection[str]) -> bool:
-        try:
-            jax.eval_shape(probe, {name: jnp.float32(defaults[name]) for name in names})
-        except Exception:
-            return False
-        return True
-
-    # A rule made for one network's parameters only may fail on the small tree.
-    probe = step if traces(step, ()) else only_build
-    if traces(probe, floats):
-        return set()
-    culprits = {name for name in floats if not traces(probe, {name})}
-    return culprits if traces(probe, floats - culprits) else floats
+    if not methods:
+        return ""
+    return f". Of its methods ({', '.join(methods[:8])}) name the one that returns it"

@@ -53,8 +53,8 @@ def get(name: str, folders: Sequence[Path] = ()) -> OptimizerSpec:
     if name in installed:
         return _load(installed[name])
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names(), cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names())}"
-    raise ValueError(f"unknown optimizer '{name}'; {hint} Your own: module:attribute")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names())}."
+    raise ValueError(f"unknown optimizer '{name}'; {hint} One of your own is module:attribute.")
 
 
 def register(spec: OptimizerSpec) -> None:

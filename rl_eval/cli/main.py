@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated, Any
 
 import tyro
 
+from optimizers.references import OptimizerWarning
 from optimizers.weights import WeightsError
 from rl_eval.cli import (
     compare,
@@ -58,6 +60,13 @@ _RUN: dict[type, Any] = {
 }
 
 
+def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
+    """Ours in one line; others as Python shows them."""
+    if issubclass(category, OptimizerWarning):
+        return f"rl-eval: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 3 diverged.
 
@@ -65,6 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     inconclusive.
     """
     raise_terminated()
+    warnings.formatwarning = _warning
     with steady() as failures:
         code = _outcome(argv)
     for failure in failures:

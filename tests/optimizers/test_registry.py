@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import sys
 import textwrap
 
@@ -12,7 +13,7 @@ import optax
 import pytest
 
 import optimizers
-from optimizers import registry
+from optimizers import references, registry
 from optimizers.handcrafted import HANDCRAFTED
 from optimizers.spec import Choice, LogUniform, OptimizerSpec
 
@@ -188,7 +189,8 @@ def test_rules_for_one_network_only_are_probed_as_far_as_they_build(module):
             return optax.chain(optax.masked(optax.sgd(lr), label))
         """,
     )
-    found = hyperparameters(optimizers.get("user_picky:make"))
+    with pytest.warns(references.OptimizerWarning, match="KeyError: 'policy'.*on a small network"):
+        found = hyperparameters(optimizers.get("user_picky:make"))
     assert (found["lr"].traced, found["power"].traced) == (True, False)
 
 
@@ -252,3 +254,140 @@ def test_a_broken_entry_point_says_so_and_leaves_the_others_alone(module, instal
     assert optimizers.get("adamw") is HANDCRAFTED[0]
     with pytest.raises(ValueError, match="'broken': loading not_there:make failed: ModuleNotFound"):
         optimizers.get("broken")
+
+
+USERS = """
+    import dataclasses, enum, functools
+    import jax.numpy as jnp, numpy as np, optax
+
+    class Mode(str, enum.Enum):
+        FAST = "fast"
+        SLOW = "slow"
+
+    class Level(enum.Enum):
+        LOW = object()
+        HIGH = object()
+
+    def enums(lr=0.5, mode=Mode.SLOW, level=Level.LOW):
+        assert type(mode) is Mode and type(level) is Level
+        return optax.sgd(lr * (10 if mode is Mode.FAST else 1) * (2 if level is Level.HIGH else 1))
+
+    def unlimited(lr=0.5, most=float("inf"), unused=float("nan")):
+        return optax.chain(optax.clip(most), optax.sgd(lr))
+
+    def numpy_scalars(lr=np.float32(0.5), half=jnp.float32(0.5), n=np.int64(3)):
+        return optax.sgd(lr)
+
+    def optional(lr: float | None = None, momentum: float | None = None, kind: str | None = None):
+        return optax.sgd(0.5 if lr is None else lr, momentum=momentum)
+
+    def steps(lr=0.5): return optax.MultiSteps(optax.sgd(lr), every_k_schedule=1)
+
+    partial = functools.partial(optax.sgd, 0.5)
+    keyword = functools.partial(optax.sgd, learning_rate=0.5)
+
+    @dataclasses.dataclass
+    class Recipe:
+        scale: float = 1.0
+        def __call__(self, num_steps, lr=0.5): return optax.sgd(lr * self.scale)
+        def make(self, lr=0.5): return optax.sgd(lr * self.scale)
+
+    class Maker:
+        @classmethod
+        def made(cls, learning_rate=0.5): return optax.sgd(learning_rate)
+        def build(self): return optax.sgd(0.5)
+
+    recipe = Recipe()
+    maker = Maker()
+"""
+
+
+@pytest.fixture
+def users(module):
+    module("user_shapes", USERS)
+    return lambda attribute: optimizers.get(f"user_shapes:{attribute}")
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        *("enums", "unlimited", "numpy_scalars", "optional", "steps", "partial", "keyword"),
+        *("recipe", "recipe.make", "Maker.made", "maker.build"),
+    ],
+)
+def test_whatever_makes_an_optimizer_is_taken_as_it_is_written(users, attribute):
+    spec = users(attribute)
+    assert first_update(spec) == -0.5
+    resolved = spec.resolve({})
+    assert spec.resolve(json.loads(json.dumps(resolved, allow_nan=False))) == resolved
+
+
+def test_members_of_an_enum_are_chosen_by_name_or_by_the_text_they_are(users):
+    assert hyperparameters(users("enums"))["mode"].domain == Choice(("fast", "slow"))
+    assert first_update(users("enums"), mode="fast", level="HIGH") == -10.0
+    with pytest.raises(ValueError, match="level must be one of LOW, HIGH, got 'MID'"):
+        users("enums").resolve({"level": "MID"})
+
+
+@pytest.mark.parametrize("given", ["inf", ".inf", float("inf"), 0.25, 1])
+def test_a_limit_that_is_infinite_by_default_can_be_set_and_unset(users, given):
+    spec = users("unlimited")
+    if given == ".inf":
+        with pytest.raises(ValueError, match="most must be a number"):
+            spec.resolve({"most": given})
+        return
+    resolved = spec.resolve({"most": given})
+    assert resolved["most"] == ("inf" if given in ("inf", float("inf")) else given)
+    assert spec.split(resolved)[1]["most"] == float(given)
+    assert first_update(spec, most=given) == -0.5 * min(1.0, float(given))
+
+
+def test_a_number_that_may_be_absent_is_traced_where_it_is_given(users):
+    spec = users("optional")
+    assert spec.split(spec.resolve({}))[1] == {}
+    assert spec.split(spec.resolve({"lr": 1, "momentum": "None"}))[1] == {"lr": 1.0}
+    assert first_update(spec, lr=0.25, momentum=0.9) == -0.25
+    for name, value, allowed in (
+        ("momentum", "fast", "a number or None"),
+        ("kind", 3, "str or None"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be {allowed}, got {value!r}"):
+            spec.resolve({name: value})
+
+
+def test_an_object_that_is_none_says_which_of_its_methods_may_be(users):
+    with pytest.raises(ValueError, match=r"is <.*Maker object.*Of its methods \(build\) name the"):
+        users("maker")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name", "domain"),
+    [
+        ("enums", "lr", LogUniform(0.005, 50.0)),
+        ("keyword", "learning_rate", LogUniform(0.005, 50.0)),
+        ("optional", "lr", LogUniform(3e-4 / 100, 3e-4 * 100)),
+        ("partial", None, None),
+    ],
+)
+def test_the_learning_rate_is_known_by_either_name_and_can_be_searched(
+    users, attribute, name, domain
+):
+    spec = users(attribute)
+    assert spec.learning_rate == name
+    if name is not None:
+        assert hyperparameters(spec)[name].domain == domain
+        assert {spec.canonical(other) for other in ("lr", "learning_rate")} == {name}
+    assert spec.canonical("momentum") == "momentum"
+
+
+def test_a_learning_rate_of_another_name_can_be_told(module):
+    module("user_peak", "import optax\ndef make(peak=0.5, kind='a'): return optax.sgd(peak)\n")
+    spec = optimizers.get("user_peak:make")
+    assert spec.learning_rate is None
+    told = spec.with_learning_rate("peak")
+    assert told.learning_rate == told.canonical("lr") == "peak"
+    assert hyperparameters(told)["peak"].domain == LogUniform(0.005, 50.0)
+    with pytest.raises(ValueError, match="no hyperparameter 'peek'; it has peak, kind"):
+        spec.with_learning_rate("peek")
+    with pytest.raises(ValueError, match="'kind' is no number"):
+        spec.with_learning_rate("kind")
