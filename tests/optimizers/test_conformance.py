@@ -1,7 +1,11 @@
-"""What every optimizer must do to be handed to a learner. A new one gets all of it by its name."""
+"""What every optimizer must do to be handed to a learner. A new one gets all of it unasked.
+
+It may be given a row in LEARNING_RATE, which spares the search for a rate.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -11,6 +15,7 @@ import optax
 import pytest
 
 from optimizers import weights
+from optimizers.handcrafted import ADAM
 from optimizers.registry import BUILT_IN
 
 pytestmark = pytest.mark.usefixtures("all_weights")
@@ -179,7 +184,7 @@ GOAL = {
     "rosenbrock": jnp.ones(2),
     "ranks": tree(1),
 }
-LEARNING_RATE = {
+LEARNING_RATE = {  # at which these rules reach the targets; others are tried at several
     "adamw": 0.05,
     "adam": 0.05,
     "sgd": 1e-3,
@@ -191,6 +196,25 @@ LEARNING_RATE = {
     "celo2-base": 0.01,
 }
 STEPS = 4000
+TRIED = 7  # learning rates over the whole domain of a rule that has no row
+
+
+def rates_of(spec):
+    """Learning rates to train at, the best of which counts; None without one."""
+    if spec.learning_rate is None:
+        return None
+    if spec.name in LEARNING_RATE:
+        return [LEARNING_RATE[spec.name]]
+    domain = next(h.domain for h in spec.hyperparameters if h.name == spec.learning_rate)
+    return np.geomspace(domain.low, domain.high, TRIED).tolist()
+
+
+def test_a_rule_without_a_row_is_tried_at_rates_of_its_own():
+    new = dataclasses.replace(ADAM, name="new")
+    low_and_high = rates_of(new)[0], rates_of(new)[-1]
+    np.testing.assert_allclose(low_and_high, (1e-5, 3e-2))
+    assert rates_of(ADAM) == [0.05]
+    assert rates_of(dataclasses.replace(new, hyperparameters=())) is None
 
 
 def loss(params):
@@ -206,20 +230,24 @@ def trained(rule):
     if rule.untrained:
         pytest.skip(f"no weights of {rule.spec.name} ship, and untrained ones need not converge")
     spec = rule.spec
-    rate = {"learning_rate": LEARNING_RATE[spec.name]} if "learning_rate" in rule.traced else {}
-    opt = spec.build(STEPS, **rate)
 
-    def step(carry, _):
-        params, state = carry
-        value, grads = jax.value_and_grad(loss)(params)
-        updates, state = opt.update(grads, state, params, value=value)
-        return (optax.apply_updates(params, updates), state), None
+    def run(rate):
+        opt = spec.build(STEPS, **rate)
 
-    def run(params):
-        (params, state), _ = jax.lax.scan(step, (params, opt.init(params)), length=STEPS)
+        def step(carry, _):
+            params, state = carry
+            value, grads = jax.value_and_grad(loss)(params)
+            updates, state = opt.update(grads, state, params, value=value)
+            return (optax.apply_updates(params, updates), state), None
+
+        (params, state), _ = jax.lax.scan(step, (START, opt.init(START)), length=STEPS)
         return spec.eval_params(state, params) if spec.eval_params else params
 
-    return jax.jit(run)(START)
+    rates = rates_of(spec)
+    if rates is None or len(rates) == 1:
+        return jax.jit(lambda: run({spec.learning_rate: rates[0]} if rates else {}))()
+    tried = jax.jit(jax.vmap(lambda rate: run({spec.learning_rate: rate})))(jnp.array(rates))
+    return member(tried, jnp.nanargmin(jax.vmap(loss)(tried)))
 
 
 SHORT_OF = {  # shipped weights that do not get there
