@@ -177,7 +177,7 @@ def fill(like: Any, checkpoint: Checkpoint, prefix: str = "") -> Any:
             )
     arrays = _restored(checkpoint.path, [checkpoint.leaves[name] for name in needed])
     leaves = [
-        jax.random.wrap_key_data(jax.numpy.asarray(array)) if _is_key(leaf) else array
+        _as_key(array, leaf) if _is_key(leaf) else array
         for leaf, array in zip(needed.values(), arrays, strict=True)
     ]
     return jax.tree.unflatten(treedef, leaves)
@@ -285,6 +285,13 @@ def _sha256(file: Path) -> str:
 
 def _is_key(leaf: Any) -> bool:
     return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _as_key(words: np.ndarray, like: Any) -> jax.Array:
+    """Keys of the implementation of `like`, an array of keys or its shape."""
+    found: list[Any] = []
+    jax.eval_shape(lambda keys: found.append(jax.random.key_impl(keys)), like)
+    return jax.random.wrap_key_data(jax.numpy.asarray(words), impl=found[0])
 
 
 def _to_host(leaf: Any) -> np.ndarray:

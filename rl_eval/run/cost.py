@@ -7,6 +7,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,7 +29,7 @@ class Cost:
 
     state_multiple: optimizer state over parameters, per seed, as are all bytes but the peaks.
     optimizer_step_ms: of one seed's update alone, timed after the run; null for rules that need
-        what only a training step has.
+        what only a training step has, and where timing fails.
     optimizer_share: of the run's time, if its steps took as long.
     eval_s: the first evaluation's compilation included.
     sps, sps_with_evaluation: env steps per second of all seeds; the run's compilation left out.
@@ -59,15 +60,19 @@ def measure(
     compile_s: float,
     run_s: float,
     eval_s: float,
+    notify: Callable[[str], None] = lambda message: None,
 ) -> Cost:
-    """The cost of a run of `iterations` that took `run_s`, from its last state [member, ...]."""
+    """The cost of a run of `iterations` that took `run_s`, from its last state [member, ...].
+
+    `notify` is told why the optimizer's step could not be timed, where it could not.
+    """
     learner = jax.tree.map(lambda x: x[0], population)
     leaves = jax.tree_util.tree_flatten_with_path(learner.opt_state)[0]
-    by_leaf = {jax.tree_util.keystr(path): leaf.nbytes for path, leaf in leaves}
+    by_leaf = {jax.tree_util.keystr(path): _nbytes(leaf) for path, leaf in leaves}
     param_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(learner.params))
     members = len(config.seeds)
     env_steps = iterations * config.ppo.batch_size * members
-    step_ms = None if optimizer.needs else _step_ms(config, optimizer, learner)
+    step_ms = None if optimizer.needs else _timed(config, optimizer, learner, notify)
     share = None
     if step_ms is not None:
         steps = iterations * config.ppo.steps_per_iteration * members
@@ -94,6 +99,30 @@ def peak_rss() -> int:
     """The most memory this process ever held, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _nbytes(leaf: jax.Array) -> int:
+    """Of an array, or of a key's words."""
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return (jax.random.key_data(leaf) if is_key else leaf).nbytes
+
+
+def _timed(
+    config: RunConfig,
+    optimizer: Optimizer,
+    learner: LearnerState,
+    notify: Callable[[str], None],
+) -> float | None:
+    """Milliseconds of a step; None where it cannot be timed: the run has ended well all the same.
+
+    A rule may fail here that trained: its gradients are those of no game.
+    """
+    try:
+        return _step_ms(config, optimizer, learner)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        notify(f"the optimizer's step could not be timed: {reason}")
+        return None
 
 
 def _step_ms(config: RunConfig, optimizer: Optimizer, learner: LearnerState) -> float:

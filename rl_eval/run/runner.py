@@ -27,6 +27,7 @@ from rl_eval.records.provenance import provenance
 from rl_eval.records.run import INTERRUPTED, RunDirectory, RunExistsError, Status, write_json
 from rl_eval.run.cost import measure
 from rl_eval.run.evaluate import Evaluator, make_evaluator
+from rl_eval.run.fit import check_optimizer
 from rl_eval.run.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
 from rl_eval.run.member import Member
 from rl_eval.run.restoring import filled, newest_checkpoints, wall_s_of
@@ -96,6 +97,8 @@ class Built(NamedTuple):
 
 
 Build = Callable[..., Built]  # as `build`
+
+_INTERRUPTED = f"{INTERRUPTED}; `rl-eval train --resume` goes on"
 
 
 def run_directories(config: RunConfig, out: Path) -> list[Path]:
@@ -204,6 +207,7 @@ def train_together(
     # Members may share a seed. Of the seeds of what describes them all only the number counts.
     config = dataclasses.replace(configs[0], seeds=tuple(range(len(configs))))
     built = make(config, optimizer, seeds=[one.seeds[0] for one in configs])
+    check_optimizer(config, optimizer, planned[0].numbers, built.env)
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
     here = {**provenance(), **path}
     with _held(directories, options.notify):
@@ -211,7 +215,8 @@ def train_together(
             alone_in = {"population": list(one.config.seeds)}
             directory.create(to_dict(one.config), {**here, **alone_in, **one.facts})
         session = _session(config, configs, built, optimizer, directories, options)
-        state = _started(built, [(one.config, one.numbers) for one in planned])
+        with _closing(directories):
+            state = _started(built, [(one.config, one.numbers) for one in planned])
         return _run(session, state, Clock(), options)
 
 
@@ -238,8 +243,10 @@ def resume(
         found = newest_checkpoints(directories, config, options.notify)
         times = 1 + max(directory.times_resumed() for directory in directories)
         built = make(config, optimizer, times if found else 0)
+        check_optimizer(config, optimizer, numbers, built.env)
         session = _session(config, alone(config), built, optimizer, directories, options)
-        state, clock = start(config, built, numbers), Clock()
+        with _closing(directories):
+            state, clock = start(config, built, numbers), Clock()
         if found:
             state = filled(state, found, built.env.rewindable)
             clock = Clock(found[0].iteration, wall_s_of(found[0]))
@@ -309,35 +316,45 @@ def _session(
 
 def _run(session: Session, state: TrainState, clock: Clock, options: Options) -> list[Result]:
     """Everything between an open directory and a closed one."""
+    directories = [member.directory for member in session.members]
+    with (
+        _closing(directories),
+        graceful(lambda: _close(directories, _INTERRUPTED)) as stop,
+        _logged(session, options),
+    ):
+        begun = time.perf_counter()
+        state = jax.block_until_ready(session.population.warm_up(state))
+        compile_s = time.perf_counter() - begun
+        stop.check()
+        evaluate_if_due(session, state, clock)  # a run may have been killed just before it
+        state = go(session, state, clock, stop)
+        save(session, state, clock)
+        if options.cost:
+            _write_cost(session, state, clock, compile_s, options.notify)
+    return [_finish(session, member, compile_s, clock) for member in session.members]
 
-    def close(status: Status, reason: str) -> None:
-        for member in session.members:
-            with suppress(OSError):  # the disk may be what failed
-                member.directory.set_status(status, reason)
 
-    interrupted = f"{INTERRUPTED}; `rl-eval train --resume` goes on"
+@contextmanager
+def _closing(directories: Sequence[RunDirectory]) -> Iterator[None]:
+    """Whatever ends the runs before their time is the reason in their status."""
     try:
-        with graceful(lambda: close("failed", interrupted)) as stop, _logged(session, options):
-            begun = time.perf_counter()
-            state = jax.block_until_ready(session.population.warm_up(state))
-            compile_s = time.perf_counter() - begun
-            stop.check()
-            evaluate_if_due(session, state, clock)  # a run may have been killed just before it
-            state = go(session, state, clock, stop)
-            save(session, state, clock)
-            if options.cost:
-                _write_cost(session, state, clock, compile_s)
+        yield
     except (KeyboardInterrupt, Terminated):
-        close("failed", interrupted)
+        _close(directories, _INTERRUPTED)
         raise
     except BaseException as error:
         fault = machine_fault(error)
         if isinstance(error, LockedError):
             raise  # the records are another's now
         reason = f"{type(error).__name__}: {error}".strip(": ")
-        close("failed", reason if fault is None else f"{INTERRUPTED}: {fault}")
+        _close(directories, reason if fault is None else f"{INTERRUPTED}: {fault}")
         raise
-    return [_finish(session, member, compile_s, clock) for member in session.members]
+
+
+def _close(directories: Sequence[RunDirectory], reason: str) -> None:
+    for directory in directories:
+        with suppress(OSError):  # the disk may be what failed
+            directory.set_status("failed", reason)
 
 
 @contextmanager
@@ -355,7 +372,13 @@ def _logged(session: Session, options: Options) -> Iterator[None]:
             sink.close()
 
 
-def _write_cost(session: Session, state: TrainState, clock: Clock, compile_s: float) -> None:
+def _write_cost(
+    session: Session,
+    state: TrainState,
+    clock: Clock,
+    compile_s: float,
+    notify: Callable[[str], None],
+) -> None:
     cost = measure(
         session.config,
         session.optimizer,
@@ -364,6 +387,7 @@ def _write_cost(session: Session, state: TrainState, clock: Clock, compile_s: fl
         compile_s=compile_s,
         run_s=clock.wall_s,
         eval_s=clock.eval_s,
+        notify=notify,
     )
     for member in session.members:
         write_json(member.directory.path / "cost.json", dataclasses.asdict(cost))

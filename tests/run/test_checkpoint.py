@@ -51,6 +51,17 @@ def test_what_is_loaded_is_bit_for_bit_what_was_saved(saved):
         assert np.asarray(words[0]).tobytes() == np.asarray(words[1]).tobytes()
 
 
+@pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg", "threefry2x32"])
+def test_keys_of_any_implementation_draw_the_same_after_a_restart(tmp_path, implementation):
+    tree = {"key": jax.random.split(jax.random.key(3, impl=implementation), 2)}
+    save(tmp_path, 1, tree)
+    stored = checkpoint.load(tmp_path, 1, "abc")
+    for like in (tree, jax.eval_shape(lambda: tree)):
+        key = checkpoint.fill(like, stored)["key"]
+        assert jax.random.key_impl(key) == implementation
+        assert jax.random.bits(key[1]) == jax.random.bits(tree["key"][1])
+
+
 def test_the_last_two_and_the_best_stay(tmp_path):
     for iteration, score in enumerate([None, 3.0, 9.0, 1.0, None, 2.0, None], 1):
         save(tmp_path, iteration, {"x": jnp.zeros(2)}, score)
