@@ -221,6 +221,7 @@ def sweep_record(
         ),
         commands=tuple(commands),
         pruning=pruning,
+        learning_rates=dict(space.learning_rates),
     )
 
 

@@ -53,6 +53,9 @@ class Compare(executor.Flags):
     """Hyperparameters to tune first: learning_rate (or lr), on other seeds than are reported."""
     tuning_seeds: int | None = None
     """Runs per value while tuning. Default 3."""
+    learning_rate_name: str | None = None
+    """The hyperparameter that is the learning rate, of optimizers that call it neither
+    learning_rate nor lr."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """key=value for all optimizers, NAME.key=value for one; repeatable."""
     eval_every: float | None = None
@@ -131,7 +134,7 @@ def describe(args: Compare) -> CompareRecord:
     tuning = None
     if args.tune is not None:
         count = TUNING_SEEDS if args.tuning_seeds is None else args.tuning_seeds
-        tuning = make_tuning(args.tune, optimizers, seeds, count)
+        tuning = make_tuning(args.tune, optimizers, seeds, count, args.learning_rate_name)
     elif args.tuning_seeds is not None:
         raise SettingsError("--tuning-seeds goes with --tune")
     return CompareRecord(

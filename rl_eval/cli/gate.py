@@ -30,6 +30,9 @@ class Record:
     """Of the benchmark: a suite (default minatar-4) or environments, separated by commas."""
     learning_rates: str | None = None
     """Of the benchmark, separated by commas; each is a unit of its own. Default: as set."""
+    learning_rate_name: str | None = None
+    """The hyperparameter that is the learning rate, if it is called neither learning_rate nor
+    lr."""
     seeds: str = "12"
     """Of the benchmark: how many, or which. The most that a check can use."""
     work: Path | None = None

@@ -64,6 +64,9 @@ class Sweep(executor.Flags):
     """Instead of the space's own."""
     design_seed: int = 0
     """Another one gives other points."""
+    learning_rate_name: str | None = None
+    """The hyperparameter that is the learning rate, of optimizers that call it neither
+    learning_rate nor lr."""
     total_timesteps: float | None = None
     """Env steps per run."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -177,6 +180,8 @@ def _describe(args: Sweep) -> Plan:
     if args.env is None:
         raise SettingsError("no environment: give --env (`rl-eval envs` lists them)")
     values, source = space_values(args.preset, args.space)
+    if args.learning_rate_name is not None:
+        values = {**values, "learning_rate_name": args.learning_rate_name}
     optimizers = _listed(args.optimizers)
     make_space(values, optimizers, source)  # its errors before those of configurations
     evaluation = {"every": args.eval_every, "episodes": args.eval_episodes}

@@ -30,7 +30,7 @@ HEIGHT = 100.0
 
 def expected_return(config: RunConfig) -> float:
     """The formula without the noise of seeds."""
-    rate = config.optimizer.hyperparameters.get("learning_rate")
+    rate = _learning_rate(config)
     ridge = 1.0
     if isinstance(rate, float):
         decades = math.log10(rate / LANDSCAPES[config.env.id])
@@ -48,7 +48,12 @@ def final_return(config: RunConfig) -> float:
 def diverges(config: RunConfig) -> bool:
     """Whether every seed diverges."""
     settings, best = config.optimizer.hyperparameters, LANDSCAPES[config.env.id]
-    rate, mult = settings.get("learning_rate"), settings.get("mult_1d")
+    rate, mult = _learning_rate(config), settings.get("mult_1d")
     if not isinstance(rate, float):
         return False
     return rate * mult > 30 * best if isinstance(mult, float) else rate > 10 * best
+
+
+def _learning_rate(config: RunConfig) -> object:
+    settings = config.optimizer.hyperparameters
+    return settings.get("learning_rate", settings.get("lr"))

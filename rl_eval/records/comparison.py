@@ -30,6 +30,8 @@ class Tuning:
     points: int
     """Of each continuous domain."""
     seeds: tuple[int, ...]
+    learning_rate_name: str | None = None
+    """The hyperparameter that is the learning rate of optimizers that call it so."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,6 +88,8 @@ class SweepRecord:
     planned: tuple[PlannedTrial, ...]
     commands: tuple[str, ...] = ()
     pruning: Pruning | None = None
+    learning_rates: dict[str, str] = dataclasses.field(default_factory=dict)
+    """By optimizer: the name of the hyperparameter that is its learning rate."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -96,6 +98,14 @@ class SweepRecord:
             keys = {axis.key for axis in self.axes.get(trial.optimizer, ())}
             if set(trial.values) != keys:
                 raise ValueError(f"trial {trial.id} does not have the values of its axes")
+
+    def learning_rate_key(self, optimizer: str) -> str | None:
+        """The axis of an optimizer that is its learning rate; None where it does not vary."""
+        told = self.learning_rates.get(optimizer)
+        names = ("learning_rate", "lr") if told is None else (told,)  # older records do not tell
+        keys = {axis.key for axis in self.axes.get(optimizer, ())}
+        wanted = (f"optimizer.{name}" for name in names)
+        return next((key for key in wanted if key in keys), None)
 
 
 def write_sweep(directory: Path, record: SweepRecord) -> None:

@@ -54,7 +54,7 @@ def resolve(
         raise SettingsError(str(error)) from None
     if optimizer and optimizer != _path(given, "optimizer", "name"):
         given.pop("optimizer", None)
-    values = merge(_base(env_id, family, spec), given)
+    values = merge(_base(env_id, family, spec), _with_own_rate(given, spec))
     if atari is not None:
         if family != "atari":
             raise SettingsError(f"--protocol is for Atari games; {env_id} is not one")
@@ -76,6 +76,15 @@ def _contents(file: Path) -> dict[str, Any]:
     values = read_file(file)
     config = values.get("config")
     return config if "schema" in values and isinstance(config, dict) else values
+
+
+def _with_own_rate(given: Mapping[str, Any], spec: OptimizerSpec) -> Mapping[str, Any]:
+    """`given` with the learning rate under the name that the optimizer has for it."""
+    settings = _path(given, "optimizer", "hyperparameters")
+    if not isinstance(settings, Mapping):
+        return given
+    own = {spec.canonical(name): value for name, value in settings.items()}
+    return {**given, "optimizer": {**given["optimizer"], "hyperparameters": own}}
 
 
 def _path(values: Mapping[str, Any], *keys: str) -> Any:
@@ -117,6 +126,9 @@ def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
                 name = f"{section}.{field.name}"
                 places[name] = tuple(name.split("."))
     places |= {name: (name,) for name in _TOP_LEVEL}
+    section, _, last = key.rpartition(".")
+    if section in ("", "optimizer") and (own := spec.canonical(last)) != last:
+        key = f"optimizer.{own}"  # lr for learning_rate, or the other way round
     matches = [p for p in places if p == key or p.rpartition(".")[2] == key]
     if not matches:
         names = list(places) if "." in key else [p.rpartition(".")[2] for p in places]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizers import registry
+from optimizers.spec import LEARNING_RATES, OptimizerSpec
 from rl_eval.config import EvaluationConfig, RunConfig
 from rl_eval.records.comparison import CompareRecord, Tuning
 from rl_eval.records.run import SCHEMA, RecordError
@@ -22,7 +23,6 @@ EVALUATIONS = 10  # over a run, the last one after it
 POINTS = 7  # of a tuning grid, over the whole domain of the optimizer's spec
 FIRST_TUNING_SEED = 1000
 TUNING_SOURCE = "--tune"
-ALIASES = {"lr": "learning_rate"}
 
 
 def evaluated(config: RunConfig) -> RunConfig:
@@ -46,14 +46,25 @@ def check_alike(bases: Sequence[RunConfig]) -> None:
             raise SettingsError(f"{name} must be the same for {' and '.join(values.values())}")
 
 
-def make_tuning(names: str, optimizers: Sequence[str], seeds: Sequence[int], count: int) -> Tuning:
+def make_tuning(
+    names: str,
+    optimizers: Sequence[str],
+    seeds: Sequence[int],
+    count: int,
+    learning_rate_name: str | None = None,
+) -> Tuning:
     """What `--tune NAMES` means: a grid, on seeds that are not reported.
+
+    `learning_rate` and `lr` mean that of every optimizer that has one, whatever it is called;
+    `learning_rate_name`: what else it may be called.
 
     Raises:
         SettingsError: no optimizer has such a hyperparameter, or no domain for it; no seeds.
     """
-    wanted = tuple(dict.fromkeys(ALIASES.get(n.strip(), n.strip()) for n in names.split(",")))
-    specs = {name: {h.name for h in registry.get(name).hyperparameters} for name in optimizers}
+    rates = (*LEARNING_RATES, learning_rate_name)
+    given = (name.strip() for name in names.split(","))
+    wanted = tuple(dict.fromkeys(LEARNING_RATES[0] if n in rates else n for n in given))
+    specs = {name: _tunable(registry.get(name), learning_rate_name) for name in optimizers}
     for name in wanted:
         if not any(name in known for known in specs.values()):
             raise SettingsError(f"--tune {name}: {near(name, set().union(*specs.values()))}")
@@ -62,9 +73,17 @@ def make_tuning(names: str, optimizers: Sequence[str], seeds: Sequence[int], cou
     having = tuple(name for name, known in specs.items() if known & set(wanted))
     other = (s for s in range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + count + len(seeds)))
     free = tuple(s for s in other if s not in seeds)[:count]
-    tuning = Tuning(wanted, having, POINTS, free)
+    tuning = Tuning(wanted, having, POINTS, free, learning_rate_name)
     tuned_space(tuning)  # its errors
     return tuning
+
+
+def _tunable(spec: OptimizerSpec, learning_rate_name: str | None) -> set[str]:
+    """Names by which its hyperparameters can be asked for."""
+    known = {h.name for h in spec.hyperparameters}
+    if spec.learning_rate is not None or learning_rate_name in known:
+        known.add(LEARNING_RATES[0])
+    return known
 
 
 def tuned_space(tuning: Tuning) -> Space:
@@ -78,6 +97,7 @@ def _space_values(tuning: Tuning) -> dict[str, Any]:
         "design": "grid",
         "points": tuning.points,
         "optimizer": dict.fromkeys(tuning.hyperparameters, "default"),
+        "learning_rate_name": tuning.learning_rate_name,
     }
 
 

@@ -71,19 +71,22 @@ def own_settings(name: str, assignments: Sequence[str]) -> dict[str, Any]:
         SettingsError: no such optimizer, or not key=value.
     """
     try:
-        known = {h.name for h in registry.get(name).hyperparameters}
+        spec = registry.get(name)
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    known = {h.name for h in spec.hyperparameters}
     pairs = [parse_assignment(text) for text in assignments]
-    short = [(key.removeprefix("optimizer."), value) for key, value in pairs]
+    short = [(spec.canonical(key.removeprefix("optimizer.")), value) for key, value in pairs]
     return {key: value for key, value in short if key in known}
 
 
 def inherited(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A baseline's settings that the optimizer has too, and the names of those it lacks."""
-    known = {h.name for h in registry.get(name).hyperparameters}
-    lacking = [key for key in settings if key not in known]
-    return {key: value for key, value in settings.items() if key in known}, lacking
+    spec = registry.get(name)
+    known = {h.name for h in spec.hyperparameters}
+    lacking = [key for key in settings if spec.canonical(key) not in known]
+    own = {spec.canonical(key): value for key, value in settings.items() if key not in lacking}
+    return own, lacking
 
 
 def build(num_steps: int, *, name: str, settings: Mapping[str, Any]) -> Any:

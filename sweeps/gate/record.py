@@ -32,7 +32,8 @@ def record(args: Record, console: Console) -> Baseline:
     who = contender(args.optimizer, own_settings(args.optimizer, args.set))
     small = plan(who.name, protocol.probes(), args.set) if "probes" in tiers else []
     rates = rates_of(args.learning_rates)
-    large = plan(who.name, tasks_of(suite), args.set, rates) if "benchmark" in tiers else []
+    tasks = tasks_of(suite) if "benchmark" in tiers else []
+    large = plan(who.name, tasks, args.set, rates, args.learning_rate_name)
     work = args.work or args.out.with_name(f"{args.out.stem}-work")
     work.mkdir(parents=True, exist_ok=True)
     with locked(work):

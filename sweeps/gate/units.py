@@ -28,18 +28,24 @@ class Planned:
 
 
 def plan(
-    optimizer: str, tasks: Sequence[Task], assignments: Sequence[str], rates: Sequence[float] = ()
+    optimizer: str,
+    tasks: Sequence[Task],
+    assignments: Sequence[str],
+    rates: Sequence[float] = (),
+    rate_name: str | None = None,
 ) -> list[Planned]:
     """Every environment, at every learning rate where some are given.
+
+    `rate_name`: what the optimizer calls it, if neither learning_rate nor lr.
 
     Raises:
         SettingsError: what `resolve` says of the configuration.
         WeightsError: the optimizer's cannot be had.
     """
-    planned = []
+    planned, name_of_rate = [], rate_name or "learning_rate"
     for task in tasks:
         for rate in rates or (None,):
-            more = [] if rate is None else [f"optimizer.learning_rate={rate!r}"]
+            more = [] if rate is None else [f"optimizer.{name_of_rate}={rate!r}"]
             config, spec = _config(optimizer, task, [*assignments, *more])
             name = task.env if rate is None else f"{task.env} at {rate:g}"
             planned.append(Planned(name, config, _given(config, spec)))

@@ -7,8 +7,9 @@ ppo:                       # shared: every optimizer faces the same points
   ent_coef: {log_uniform: [1e-4, 1e-1]}
   update_epochs: {int: [1, 8]}
 optimizer:                 # for each optimizer that has it
-  learning_rate: default   # the domain of the optimizer's own spec
+  learning_rate: default   # the domain of the optimizer's own spec; `lr` means the same
   mult_1d: default
+# learning_rate_name: peak   # the learning rate of optimizers that call it neither of these
 optimizers:                # for one optimizer, before what `optimizer` says
   adamw: {b1: {uniform: [0.8, 0.95]}, schedule: {fixed: cosine}}
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from optimizers import registry
-from optimizers.spec import Choice, Domain, OptimizerSpec
+from optimizers.spec import LEARNING_RATES, Choice, Domain, OptimizerSpec
 from rl_eval.config import PPOConfig, PPOHparams
 from rl_eval.settings import SettingsError, near, read, read_file
 from rl_eval.strict import STRICT
@@ -76,6 +77,8 @@ class Space:
     points: int = 5
     """Points of a continuous domain in a grid."""
     description: str = ""
+    learning_rates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """By optimizer: what its learning rate is called, where it has one."""
 
     def axes(self, optimizer: str) -> tuple[Axis, ...]:
         """PPO's axes first, so that they take the same columns of a design for all optimizers."""
@@ -90,6 +93,8 @@ class _File:
     design: Design = "sobol"
     trials: int | None = None
     points: int = 5
+    learning_rate_name: str | None = None
+    """The hyperparameter that is the learning rate of optimizers that call it so."""
     ppo: dict[str, Any] = dataclasses.field(default_factory=dict)
     optimizer: dict[str, Any] = dataclasses.field(default_factory=dict)
     optimizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -118,6 +123,7 @@ def make_space(values: Mapping[str, Any], optimizers: Sequence[str], source: str
     """
     file = read(_File, _numbers(values), source)
     specs = {name: _spec(name, source) for name in (*optimizers, *file.optimizers)}
+    specs = _with_rates(specs, file.learning_rate_name, source)
     _refuse_unknown(file, specs.values(), source)
     try:
         ppo = tuple(_ppo_axis(n, file.ppo[n]) for n in (*_HPARAMS, *_STATIC) if n in file.ppo)
@@ -125,9 +131,40 @@ def make_space(values: Mapping[str, Any], optimizers: Sequence[str], source: str
     except ValueError as error:
         raise SettingsError(f"{source}: {error}") from None
     if not ppo and not any(own.values()):
-        raise SettingsError(f"{source}: nothing varies; give ppo, optimizer or optimizers")
+        hint = "give ppo, optimizer or optimizers"
+        if set(LEARNING_RATES) & set(file.optimizer):
+            hint = f"{', '.join(specs)} has no learning rate; learning_rate_name says which it is"
+        raise SettingsError(f"{source}: nothing varies; {hint}")
     wanted = {name: own[name] for name in optimizers}
-    return Space(ppo, wanted, file.design, file.trials, file.points, file.description)
+    rates = {name: specs[name].learning_rate for name in optimizers}
+    return Space(
+        ppo,
+        wanted,
+        file.design,
+        file.trials,
+        file.points,
+        file.description,
+        {name: rate for name, rate in rates.items() if rate is not None},
+    )
+
+
+def _with_rates(
+    specs: Mapping[str, OptimizerSpec], rate: str | None, source: str
+) -> dict[str, OptimizerSpec]:
+    """The specs, with that hyperparameter as the learning rate of those that have it."""
+    if rate is None:
+        return dict(specs)
+    known = {name: {h.name for h in spec.hyperparameters} for name, spec in specs.items()}
+    if not any(rate in names for names in known.values()):
+        hint = near(rate, set().union(*known.values()))
+        raise SettingsError(f"{source}: no optimizer has the learning rate {rate}; {hint}")
+    try:
+        return {
+            name: spec.with_learning_rate(rate if rate in known[name] else None)
+            for name, spec in specs.items()
+        }
+    except ValueError as error:
+        raise SettingsError(f"{source}: {error}") from None
 
 
 def _numbers(value: Any) -> Any:
@@ -147,6 +184,7 @@ def _spec(name: str, source: str) -> OptimizerSpec:
 
 def _refuse_unknown(file: _File, specs: Iterable[OptimizerSpec], source: str) -> None:
     somewhere = {h.name for s in (*registry.BUILT_IN, *specs) for h in s.hyperparameters}
+    somewhere |= set(LEARNING_RATES)
     for section, given, known in (
         ("ppo", file.ppo, {*_HPARAMS, *_STATIC}),
         ("optimizer", file.optimizer, somewhere),
@@ -159,10 +197,10 @@ def _refuse_unknown(file: _File, specs: Iterable[OptimizerSpec], source: str) ->
 def _own_axes(name: str, spec: OptimizerSpec, file: _File) -> tuple[Axis, ...]:
     known = [h.name for h in spec.hyperparameters]
     own = file.optimizers.get(name, {})
-    for unknown in (n for n in own if n not in known):
+    for unknown in (n for n in own if spec.canonical(n) not in known):
         raise ValueError(f"unknown key optimizers.{name}.{unknown}; {near(unknown, known)}")
-    wanted = {n: (f"optimizer.{n}", v) for n, v in file.optimizer.items() if n in known}
-    wanted |= {n: (f"optimizers.{name}.{n}", v) for n, v in own.items()}
+    wanted = {spec.canonical(n): (f"optimizer.{n}", v) for n, v in file.optimizer.items()}
+    wanted |= {spec.canonical(n): (f"optimizers.{name}.{n}", v) for n, v in own.items()}
 
     def axis(h: Any) -> Axis:
         where, value = wanted[h.name]

@@ -17,7 +17,6 @@ from rl_eval.report.sweep.overview import worth
 from rl_eval.report.ticks import number
 from rl_eval.stats.landscape import Marginal, marginal
 
-KEY = "optimizer.learning_rate"
 LEVEL = 0.5
 NOTE = (
     "Median and middle half of the runs at each learning rate (of ten bins where there are more). "
@@ -49,12 +48,15 @@ def responses(table: Table, env: str) -> dict[str, Marginal]:
     """By optimizer: those that have learning rates and scores in an environment."""
     found = {}
     for optimizer in table.optimizers:
+        key = table.sweep.learning_rate_key(optimizer)
+        if key is None:
+            continue
         # JSON may say 3 for 3.0.
         rows = [
-            row for row in table.scored[env, optimizer] if type(row.values.get(KEY)) in (int, float)
+            row for row in table.scored[env, optimizer] if type(row.values.get(key)) in (int, float)
         ]
         if rows:
-            rates = np.array([row.values[KEY] for row in rows], np.float64)
+            rates = np.array([row.values[key] for row in rows], np.float64)
             found[optimizer] = marginal(rates, scores(rows), log=True, level=LEVEL)
     return found
 

@@ -53,7 +53,7 @@ def test_the_response_to_the_learning_rate_is_that_of_the_runs(table, rows):
 
 
 def test_a_learning_rate_that_json_gives_as_an_integer_counts(table, rows):
-    first = dataclasses.replace(rows[0], values={**rows[0].values, response.KEY: 1})
+    first = dataclasses.replace(rows[0], values={**rows[0].values, "optimizer.learning_rate": 1})
     changed = dataclasses.replace(table, rows=(first, *rows[1:]))
     assert response.responses(changed, ENV)["adamw"].runs.sum() == 2 * len(rows)
 

@@ -7,12 +7,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sweeps.space
+import sweeps.space.space
 from optimizers import registry
 from optimizers.spec import Choice, LogUniform, Uniform
 from rl_eval.settings import SettingsError
+from sweeps import presets
+from sweeps.comparison.plan import make_tuning, tuned_space
 from sweeps.space.domains import Integers
 from sweeps.space.space import make_space, read_space
+from sweeps.trials import sweep_record
 
 OPTIMIZERS = ("adamw", "celo2", "velo")
 
@@ -26,7 +29,7 @@ def domains(space, optimizer):
 
 
 def test_the_example_of_the_documentation_is_read(tmp_path):
-    text = sweeps.space.__doc__.partition("\n\n")[2]
+    text = sweeps.space.space.__doc__.partition("\n\n")[2]
     file = tmp_path / "space.yaml"
     file.write_text(text)
     space = read_space(file, OPTIMIZERS)
@@ -146,3 +149,51 @@ def test_every_default_domain_of_every_optimizer_can_be_swept():
         if swept:
             values = {"optimizers": {name: dict.fromkeys(swept, "default")}}
             assert names(make_space(values, (name,), "here").axes(name)) == swept
+
+
+def _users_optimizers(folder):
+    (folder / "rates.py").write_text(
+        "import optax\n"
+        "def lr(lr=1e-3, weight_decay=0.0): return optax.adamw(lr, weight_decay=weight_decay)\n"
+        "def peak(peak=1e-3): return optax.adam(peak)\n"
+    )
+    return ("adamw", "rates:lr", "rates:peak", "optax:adafactor")
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate"])
+def test_the_learning_rate_is_an_axis_of_every_optimizer_whatever_it_is_called(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    values = {"optimizer": {name: "default"}, "learning_rate_name": "peak"}
+    space = make_space(values, _users_optimizers(tmp_path), "test")
+    axes = {optimizer: [axis.key for axis in space.axes(optimizer)] for optimizer in space.own}
+    assert axes == {
+        "adamw": ["optimizer.learning_rate"],
+        "rates:lr": ["optimizer.lr"],
+        "rates:peak": ["optimizer.peak"],
+        "optax:adafactor": ["optimizer.learning_rate"],
+    }
+    record = sweep_record(space, [], seeds=(0,), design="sobol", design_seed=0)
+    keys = {optimizer: record.learning_rate_key(optimizer) for optimizer in axes}
+    assert keys == {optimizer: key for optimizer, (key,) in axes.items()}
+    tuned = tuned_space(make_tuning(name, tuple(axes), (0,), 1, "peak"))
+    assert tuned.own.keys() == axes.keys()
+
+
+def test_every_preset_fits_a_users_optimizer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _users_optimizers(tmp_path)
+    for preset in ("sensitivity", "learning-rate"):
+        axes = presets.read_preset(preset, ["rates:lr"]).axes("rates:lr")
+        assert "optimizer.lr" in [axis.key for axis in axes]
+
+
+def test_a_learning_rate_that_nobody_has_says_how_to_name_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _users_optimizers(tmp_path)
+    values = {"optimizer": {"learning_rate": "default"}}
+    with pytest.raises(SettingsError, match="rates:peak has no learning rate; learning_rate_name"):
+        make_space(values, ["rates:peak"], "test")
+    with pytest.raises(SettingsError, match="no optimizer has the learning rate peek; did you me"):
+        make_space({**values, "learning_rate_name": "peek"}, ["rates:peak"], "test")
