@@ -8,7 +8,7 @@ from optimizers.weights.initial import initial
 from optimizers.weights.sources import Provenance, load, manifest, or_default, resolve
 from optimizers.weights.templates import TEMPLATES, Theta, WeightsError, check
 
-# Every learned optimizer's spec has this one.
+# Of every rule with weights, as it stands or (Celo2's) with a choice of shipped names.
 WEIGHTS = Hyperparameter(
     "weights", None, static=True, help="a shipped name, a path or hf:owner/repo[/file]"
 )

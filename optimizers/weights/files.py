@@ -1,11 +1,14 @@
-"""Weights as bytes: flax msgpack (as the references write it) and npz. Pickles are never opened."""
+"""Weights as bytes: flax msgpack (as the references write it), npz and safetensors.
+
+Pickles are never opened.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import math
 import os
+import re
 import stat
 import uuid
 import zipfile
@@ -16,9 +19,11 @@ import flax.serialization
 import msgpack
 import numpy as np
 
+from optimizers.weights.mirrors import decode_safetensors, is_safetensors
 from optimizers.weights.templates import (
     Theta,
     WeightsError,
+    array_of,
     check,
     leaves_of,
     name_of,
@@ -66,19 +71,42 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def decode(data: bytes, optimizer: str, source: str = "the file") -> Theta:
-    """Weights of `optimizer` from the content of a msgpack or npz file.
+    """Weights of `optimizer` from the content of a msgpack, npz or safetensors file.
 
     Raises:
         WeightsError: names `source` and what is wrong with it.
     """
-    if len(data) > 1 and data[0] == 0x80 and 2 <= data[1] <= 5:
-        raise WeightsError(f"{source} is a pickle, {_PICKLE}")
+    if (other := _something_else(data)) is not None:
+        raise WeightsError(f"{source} {other}")
     try:
-        is_zip = data.startswith(b"PK\x03\x04")
-        tree = _decode_npz(data, optimizer) if is_zip else _decode_msgpack(data)
-        return check(tree, optimizer)
+        return check(_tree(data, optimizer), optimizer)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
+
+
+def _tree(data: bytes, optimizer: str) -> Any:
+    if data.startswith(b"PK\x03\x04"):
+        return _decode_npz(data, optimizer)
+    if is_safetensors(data):
+        return decode_safetensors(data, optimizer)
+    return _decode_msgpack(data)
+
+
+def _something_else(data: bytes) -> str | None:
+    """What a file is that people give as weights by mistake, and what to do."""
+    if not data:
+        return "is empty: fetch it again"
+    if data.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS, not the file: fetch that with `git lfs pull`"
+    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml)", data[:200], re.IGNORECASE):
+        return (
+            "is a web page, not the file: on the hub the link has /resolve/ where this has /blob/"
+        )
+    if data.startswith(b"\x1f\x8b"):
+        return "is compressed with gzip: unpack it first"
+    if len(data) > 1 and data[0] == 0x80 and 2 <= data[1] <= 5:
+        return f"is a pickle, {_PICKLE}"
+    return None
 
 
 def encode(theta: Theta, suffix: str = ".msgpack") -> bytes:
@@ -106,7 +134,8 @@ def save(path: str | os.PathLike[str], theta: Any) -> str:
 
 
 _PICKLE = (
-    "and unpickling runs code, so it is not opened. Weights must be flax msgpack or npz; "
+    "and unpickling runs code, so it is not opened. Weights must be flax msgpack, npz or "
+    "safetensors; "
     "Google's VeLO is to be had as msgpack under hf:amoudgl/velo-4000"
 )
 
@@ -118,7 +147,9 @@ def _decode_msgpack(data: bytes) -> Any:
         raise
     except Exception as error:  # msgpack has no common base class for what bad bytes raise
         reason = str(error) or type(error).__name__
-        raise WeightsError(f"neither flax msgpack nor npz ({reason})") from error
+        if "incomplete input" in reason:
+            raise WeightsError("truncated: it ends before its arrays do") from error
+        raise WeightsError(f"none of flax msgpack, npz and safetensors ({reason})") from error
 
 
 def _no_duplicates(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
@@ -135,16 +166,7 @@ def _array(code: int, payload: bytes) -> np.ndarray:
     shape, dtype, raw = msgpack.unpackb(payload)
     if dtype != "float32":
         raise WeightsError(f"an array in it is {str(dtype)[:20]!r}, expected 'float32'")
-    return _from_raw(raw, shape)
-
-
-def _from_raw(raw: bytes, shape: Any) -> np.ndarray:
-    shape = tuple(shape)
-    if len(shape) > 8 or not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise WeightsError("an array in it has no proper shape")
-    if math.prod(shape) * 4 != len(raw):
-        raise WeightsError(f"an array in it has {len(raw)} bytes, its shape {shape} says otherwise")
-    return np.frombuffer(raw, "<f4").reshape(shape).astype(np.float32)
+    return array_of(raw, shape)
 
 
 def _decode_npz(data: bytes, optimizer: str) -> Theta:
@@ -167,7 +189,9 @@ def _decode_npz(data: bytes, optimizer: str) -> Theta:
     except WeightsError:
         raise
     except Exception as error:  # bad archives raise many things: zlib, zipfile, struct, value
-        raise WeightsError(f"a damaged npz ({error or type(error).__name__})") from error
+        raise WeightsError(
+            f"a damaged or truncated npz ({error or type(error).__name__})"
+        ) from error
     if not arrays:
         raise WeightsError(f"an npz without entries named {_NPZ_PREFIX}<path>")
     known = {path: arrays.pop(name) for name, path in paths.items() if name in arrays}
@@ -185,4 +209,4 @@ def _npy(content: bytes) -> np.ndarray:
     shape, fortran, dtype = read_header(stream)
     if dtype != np.dtype("<f4") or fortran:
         raise WeightsError(f"an array in it is {dtype}, expected float32 in C order")
-    return _from_raw(stream.read(), shape)
+    return array_of(stream.read(), shape)

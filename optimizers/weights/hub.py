@@ -14,19 +14,32 @@ from optimizers.weights.files import MAX_BYTES, read_bytes, sha256_of, write_who
 from optimizers.weights.templates import WeightsError
 
 DEFAULT_FILE = "theta.state"  # what the references call it
+MIRROR_FILE = "model.safetensors"  # what pylo's mirrors call it, tried where the other is not
 ATTEMPTS = 5
 RETRY_SECONDS = 0.5  # doubles with each attempt
 SILENT_SECONDS = 30.0  # without a byte from the server
 WHOLE_SECONDS = 600.0  # for a file, however slowly it drips
 
 
-def parse(ref: str) -> tuple[str, str, str | None]:
-    """(owner/repo, file, revision) of `hf:owner/repo[/file][@revision]`."""
+class AbsentError(WeightsError):
+    """The hub has no such repository, revision or file."""
+
+
+def parse(ref: str) -> tuple[str, str | None, str | None]:
+    """(owner/repo, file, revision) of `hf:owner/repo[/file][@revision]`, None if left out."""
     match = re.fullmatch(r"hf:([\w.-]+/[\w.-]+)(?:/([\w./-]+))?(?:@([\w.-]+))?", ref)
-    file = (match and match[2]) or DEFAULT_FILE
     if match is None or not {"", ".", ".."}.isdisjoint(ref.removeprefix("hf:").split("/")):
         raise WeightsError(f"{ref!r} is not of the form hf:owner/repo[/file][@revision]")
-    return match[1], file, match[3]
+    return match[1], match[2], match[3]
+
+
+def is_cached(repo: str, file: str, revision: str | None = None) -> bool:
+    """Whether the hub's own cache has a copy; False without `huggingface_hub`."""
+    try:
+        import huggingface_hub as hub
+    except ImportError:
+        return False
+    return isinstance(hub.try_to_load_from_cache(repo, file, revision=revision), str)
 
 
 def fetch(repo: str, file: str, revision: str | None = None) -> tuple[bytes, str]:
@@ -60,7 +73,8 @@ def fetch(repo: str, file: str, revision: str | None = None) -> tuple[bytes, str
                 continue
             if isinstance(cached, str) and not refused:
                 return read_bytes(cached), _commit_of(cached, file)
-            raise WeightsError(_reason(error, status)) from error
+            kind = AbsentError if status == 404 else WeightsError
+            raise kind(_reason(error, status)) from error
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -17,7 +17,7 @@ from optimizers.weights.templates import Theta, WeightsError, check, template_of
 
 FOLDER_VARIABLE = "RL_EVAL_WEIGHTS"
 _SHIPPED = Path(__file__).parent
-_SUFFIXES = (".msgpack", ".theta.state", ".npz")
+_SUFFIXES = (".msgpack", ".theta.state", ".npz", ".safetensors")
 
 _PUBLISHED = {
     "celo2": "hf:amoudgl/celo2",
@@ -117,13 +117,32 @@ def _shipped(name: str) -> bytes:
 
 def _from_hub(ref: str, lock: Provenance | None) -> tuple[bytes, str, str | None]:
     repo, file, revision = hub.parse(ref)
+    if lock is not None:
+        revision = lock.revision
+        if file is None and lock.source.startswith(f"hf:{repo}/"):
+            file = lock.source.removeprefix(f"hf:{repo}/")
+    if file is not None:
+        return _hub_file(repo, file, revision)
+    try:
+        return _hub_file(repo, hub.DEFAULT_FILE, revision)
+    except WeightsError as error:
+        absent = isinstance(error.__cause__, hub.AbsentError)
+        if not absent and not hub.is_cached(repo, hub.MIRROR_FILE, revision):
+            raise
+        try:
+            return _hub_file(repo, hub.MIRROR_FILE, revision)
+        except WeightsError as other:
+            raise (error if isinstance(other.__cause__, hub.AbsentError) else other) from None
+
+
+def _hub_file(repo: str, file: str, revision: str | None) -> tuple[bytes, str, str | None]:
     source = f"hf:{repo}/{file}"
     if folder := os.environ.get(FOLDER_VARIABLE):
         path = Path(folder, repo, file)
         if path.is_file():
             return files.read_bytes(path), source, None
     try:
-        data, revision = hub.fetch(repo, file, lock.revision if lock else revision)
+        data, revision = hub.fetch(repo, file, revision)
     except WeightsError as error:
         raise WeightsError(
             f"{source}: {error}. To use it without the hub put the file at "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -114,6 +115,16 @@ def leaves_of(theta: Theta, above: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves_of(value, (*above, key))
         else:
             yield (*above, key), value
+
+
+def array_of(raw: bytes, shape: Any) -> np.ndarray:
+    """The float32 array of that shape whose little-endian bytes are `raw`."""
+    shape = tuple(shape)
+    if len(shape) > 8 or not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise WeightsError("an array in it has no proper shape")
+    if math.prod(shape) * 4 != len(raw):
+        raise WeightsError(f"an array in it has {len(raw)} bytes, its shape {shape} says otherwise")
+    return np.frombuffer(raw, "<f4").reshape(shape).astype(np.float32)
 
 
 def name_of(path: Path) -> str:

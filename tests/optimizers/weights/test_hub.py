@@ -32,6 +32,7 @@ class Hub:
     url: str
     body: bytes
     etag: str
+    files: str = "theta.state|sub/x.npz"
     faults: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # method -> queue
     commit: str | None = None  # instead of the right one
     asked: list[str] = dataclasses.field(default_factory=list)
@@ -54,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state.asked.append(self.command)
         queue = state.faults.get(self.command, [])
         fault = queue.pop(0) if queue else ""
-        match = re.fullmatch(r"/some/repo/resolve/(\w+)/(theta.state|sub/x.npz)", self.path)
+        match = re.fullmatch(rf"/some/repo/resolve/(\w+)/({state.files})", self.path)
         if fault == "503" or match is None or match[1] not in COMMITS:
             self.send_response(503 if fault == "503" else 404)
             self.send_header("X-Error-Code", "EntryNotFound")
@@ -186,11 +187,20 @@ def test_wrong_checksum_is_refused_and_not_kept(server, cache):
     weights.load("hf:some/repo", "celo2")
 
 
-@pytest.mark.parametrize("ref", ["hf:some/repo/absent.state", "hf:no/such"])
-def test_absent_file_is_not_asked_for_twice(server, ref):
+@pytest.mark.parametrize(("ref", "names"), [("hf:some/repo/absent.state", 1), ("hf:no/such", 2)])
+def test_absent_file_is_not_asked_for_twice(server, ref, names):
     with pytest.raises(WeightsError, match="no such repository, revision or file"):
         weights.load(ref, "celo2")
-    assert server.asked == ["HEAD"]
+    assert server.asked == ["HEAD"] * names
+
+
+def test_a_mirror_in_safetensors_is_found_and_pinned_under_its_own_name(server, monkeypatch):
+    server.files = "model.safetensors"
+    used = weights.resolve("hf:some/repo", "celo2")[1]
+    assert used.pinned == f"hf:some/repo/model.safetensors@{'a' * 40}"
+    assert weights.resolve("hf:some/repo", "celo2", lock=used)[1] == used
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert weights.resolve("hf:some/repo", "celo2")[1] == used
 
 
 def test_offline_without_a_copy_says_where_to_put_it(cache, monkeypatch):
