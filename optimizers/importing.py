@@ -45,12 +45,26 @@ def load(name: str, folders: Sequence[Path] = ()) -> Imported:
 
     Args:
         folders: where to look before the installed packages, and what relative paths start
-            from; the first that has the module counts. By default the working directory.
+            from; the first that has the module counts. By default the working directory, or
+            where the same name was found before in this process.
 
     Raises:
         ImportFailedError: there is no such module, or it fails while it is imported.
     """
-    folders = tuple(folder.resolve() for folder in folders) or (Path.cwd(),)
+    here = Path.cwd()
+    if not folders and (name, here) in _elsewhere:
+        return _elsewhere[name, here]
+    found = _load(name, tuple(folder.resolve() for folder in folders) or (here,))
+    if found.folder not in (None, here):
+        _elsewhere[name, here] = found
+    return found
+
+
+_elsewhere: dict[tuple[str, Path], Imported] = {}
+"""What a name was found to mean that is not in the working directory, for those who ask again."""
+
+
+def _load(name: str, folders: Sequence[Path]) -> Imported:
     if name.endswith(".py") or "/" in name:
         folder, file = _file(name, folders)
         root, name = _place(file, folder)

@@ -109,6 +109,16 @@ class EnvConfig:
     id: str
     path: EnvPath = "auto"
     atari: AtariOptions | None = None
+    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Arguments of the environment's constructor: what JSON can carry."""
+    folder: str | None = dataclasses.field(default=None, compare=False)
+    """Where the module of `module:id` was found; None for one that is installed."""
+
+    def __post_init__(self) -> None:
+        try:
+            json.dumps(self.kwargs, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"env.kwargs: {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +148,8 @@ class OptimizerConfig:
 
     name: str
     hyperparameters: dict[str, Setting] = dataclasses.field(default_factory=dict)
+    folder: str | None = dataclasses.field(default=None, compare=False)
+    """Where the module of `module:attribute` was found; None for one that is installed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,11 +201,21 @@ def alone(config: RunConfig) -> list[RunConfig]:
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
-    """The plain JSON form that `rl_eval.settings.read` accepts."""
-    return dataclasses.asdict(config)
+    """The plain JSON form that `rl_eval.settings.read` accepts.
+
+    Without the fields that are younger than the oldest records where they say nothing.
+    """
+    values = dataclasses.asdict(config)
+    for section, name in (("env", "kwargs"), ("env", "folder"), ("optimizer", "folder")):
+        if not values[section][name]:
+            del values[section][name]
+    return values
 
 
 def config_id(config: RunConfig) -> str:
     """Eight hexadecimal digits that are equal for equal configurations."""
-    text = json.dumps(to_dict(config), sort_keys=True)
+    values = to_dict(config)
+    for section in ("env", "optimizer"):
+        values[section].pop("folder", None)
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

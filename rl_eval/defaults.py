@@ -66,5 +66,5 @@ _BY_FAMILY = MappingProxyType(
 
 
 def defaults_for(family: str) -> Defaults:
-    """Defaults of a family named by `rl_eval.envs.registry.env_family`."""
+    """Defaults of a family as `rl_eval.envs.registry.describe` names it."""
     return _BY_FAMILY[family]

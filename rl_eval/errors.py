@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sysconfig
+import traceback
+from pathlib import Path
 
 _MACHINE = frozenset(
     {
@@ -41,3 +44,18 @@ def machine_fault(error: BaseException | None) -> str | None:
             return f"{place}{error.strerror or error}"
         error = error.__cause__ or error.__context__
     return None
+
+
+def cause(error: BaseException) -> str:
+    """What someone else's code raised, in one line, with the last place in it that is theirs."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [
+        frame
+        for frame in frames
+        if "site-packages" not in frame.filename and not frame.filename.startswith(_LIBRARIES)
+    ]
+    where = [f" ({frame.filename}:{frame.lineno})" for frame in (theirs or frames)[-1:]]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{''.join(where)}"
+
+
+_LIBRARIES = (str(Path(__file__).parent), sysconfig.get_paths()["stdlib"], "<frozen")

@@ -68,7 +68,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str, flag: str = "--set") -> tuple[str, Any]:
     """`key=value` as (key, value); the value is read as YAML, and 1e6 is a number.
 
     Raises:
@@ -77,7 +77,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     key, equals, raw = text.partition("=")
     key = key.strip()
     if not equals or not key:
-        raise SettingsError(f"--set {text}: expected key=value, such as learning_rate=3e-4")
+        raise SettingsError(f"{flag} {text}: expected key=value, such as learning_rate=3e-4")
     try:
         return key, float(raw) if _is_number(raw) else yaml_values.parse(raw)
     except (yaml.YAMLError, ValueError):

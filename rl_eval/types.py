@@ -75,6 +75,10 @@ class Environment(Protocol):
         """Advance every environment by one action."""
         ...
 
+    def close(self) -> None:
+        """Free what lives outside of this program's memory; no step may follow."""
+        ...
+
 
 class Transition(NamedTuple):
     """A rollout, time-major: leaves are [time, env, ...]."""

@@ -15,6 +15,7 @@ from rl_eval.config import RunConfig, to_dict
 from rl_eval.records.run import SCHEMA, RecordError, read_object, write_json
 from rl_eval.records.sweep import Pruning, read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read, read_file
+from rl_eval.setup.modules import found_again
 from rl_eval.strict import STRICT
 from sweeps import presets
 from sweeps.space.designs import Design
@@ -126,6 +127,8 @@ def extended(
         old = read(Plan, read_object(file), str(file))
     except SettingsError as error:
         raise RecordError(str(error)) from None
+    for base in old.bases:
+        found_again(base)
     more = tuple(dict.fromkeys((*old.seeds, *(seeds or ()))))
     new = dataclasses.replace(old, seeds=more, trials=old.trials if trials is None else trials)
     found = trials_of(new)

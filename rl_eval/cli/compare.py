@@ -23,10 +23,11 @@ from rl_eval.records.run import SCHEMA
 from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError, read
 from rl_eval.setup.configure import resolve
+from rl_eval.setup.modules import found_again
 from rl_eval.setup.weights import with_weights
 from rl_eval.terminal import Console
 from sweeps import executor
-from sweeps.comparison.plan import check_alike, evaluated, make_tuning
+from sweeps.comparison.plan import check_alike, configurations, evaluated, make_tuning
 from sweeps.comparison.run import Means, run_all
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -56,6 +57,8 @@ class Compare(executor.Flags):
     learning_rate_name: str | None = None
     """The hyperparameter that is the learning rate, of optimizers that call it neither
     learning_rate nor lr."""
+    env_kwargs: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """name=value: an argument of the environments' constructor; repeatable."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """key=value for all optimizers, NAME.key=value for one; repeatable."""
     eval_every: float | None = None
@@ -168,7 +171,10 @@ def _base(args: Compare, env: str, name: str, optimizers: tuple[str, ...]) -> Ru
     }
     if args.total_timesteps is not None:
         flags["total_timesteps"] = args.total_timesteps
-    own = fitting(args.set, name, optimizers)
+    own = [
+        *fitting(args.set, name, optimizers),
+        *(f"env.kwargs.{text}" for text in args.env_kwargs),
+    ]
     config, spec = resolve(env=env, optimizer=name, flags=flags, assignments=own)
     return with_weights(evaluated(config), spec, None)[0]
 
@@ -176,6 +182,8 @@ def _base(args: Compare, env: str, name: str, optimizers: tuple[str, ...]) -> Ru
 def _extended(args: Compare, out: Path) -> CompareRecord:
     """The record of a directory, with more seeds where asked for; written if changed."""
     old = read_compare(out)
+    for _, _, base in configurations(old):
+        found_again(base)
     _refuse_others(args, old)
     more = tuple(dict.fromkeys((*old.seeds, *(seeds_of(args.seeds) or ()))))
     if more == old.seeds:

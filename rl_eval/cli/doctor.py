@@ -23,12 +23,16 @@ EXTRAS = {
 class Doctor:
     """Check versions, devices, the envpool XLA path, caches and optional parts."""
 
+    fresh: bool = False
+    """Try the envpool XLA path again, whatever was found before."""
+
 
 def run(args: Doctor) -> int:
     """Print the findings; 0 also where something optional is missing."""
     import jax
 
-    from rl_eval.envs.xla_check import cache_path, verdict
+    from rl_eval.caches import cache
+    from rl_eval.envs.xla_check import verdict
     from rl_eval.records.provenance import cpu_name, versions
 
     console = Console()
@@ -38,10 +42,11 @@ def run(args: Doctor) -> int:
     devices = ", ".join(f"{d.platform}: {d.device_kind}" for d in jax.devices())
     table.add_row("devices", devices)
     table.add_row("processor", f"{cpu_name()}, {os.cpu_count()} cores")
-    xla = verdict()
+    xla = verdict(fresh=args.fresh)
     words = "works inside jit" if xla.works else f"falls back to the host path: {xla.reason}"
     table.add_row("envpool XLA", words)
-    table.add_row("cache", str(cache_path().parent))
+    kept = cache()
+    table.add_row("cache", f"{kept.folder}{f' ({kept.instead})' if kept.instead else ''}")
     for module, (extra, purpose) in EXTRAS.items():
         if importlib.util.find_spec(module) is None:
             install = f"pip install 'rl-eval\\[{extra}]'"

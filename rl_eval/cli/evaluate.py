@@ -16,6 +16,7 @@ from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy, RunConfig
 from rl_eval.records.run import write_json
 from rl_eval.settings import SettingsError
+from rl_eval.setup.modules import found_again
 from rl_eval.terminal import Console
 
 
@@ -64,11 +65,13 @@ class Row:
 
 def run(args: Evaluate) -> int:
     """Exit code of the command."""
+    from rl_eval.reading import read_run
     from rl_eval.run.trained import load_trained
 
     if args.out is not None:
         outside(args.run, args.out)
         args.out.parent.mkdir(parents=True, exist_ok=True)
+    found_again(read_run(args.run).config)
     trained = load_trained(args.run, args.checkpoint)
     config = configured(trained.config, args.episodes, args.policy)
     played = flavours_to_play(config, args.flavours)

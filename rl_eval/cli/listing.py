@@ -10,7 +10,7 @@ from rich.table import Table
 
 from optimizers import registry
 from optimizers.spec import Choice, Domain, LogUniform, OptimizerSpec
-from rl_eval.envs.registry import env_family, env_ids
+from rl_eval.envs.registry import describe, env_ids
 from rl_eval.settings import SettingsError, parse_assignment
 from rl_eval.terminal import Console
 
@@ -44,7 +44,7 @@ def envs(args: Envs) -> int:
     for backend, ids in groups.items():
         if args.backend in (None, backend):
             for env_id in ids:
-                line = f"{env_id:32} {env_family(env_id):8} {backend}"
+                line = f"{env_id:32} {describe(env_id).family:8} {backend}"
                 console.print(line, highlight=False, soft_wrap=True)
     return 0
 
@@ -82,7 +82,7 @@ def _show(name: str, env_id: str | None, settings: dict[str, Any]) -> int:
         raise SettingsError("--show needs --env: the table is made for its network")
     try:
         spec = registry.get(name)
-        family = env_family(env_id)
+        family = describe(env_id).family
         spec.resolve(settings)
     except ValueError as error:
         raise SettingsError(str(error)) from None
@@ -97,12 +97,13 @@ def _routing(
 
     from optimizers.routing import routing_table
     from rl_eval.defaults import defaults_for
+    from rl_eval.envs.base import closed
     from rl_eval.envs.registry import make_env
     from rl_eval.ppo.networks import make_network
 
-    env = make_env(env_id, num_envs=1)
     config = defaults_for(family).network
-    network = make_network(config, env.observation, env.num_actions)
+    with closed(make_env(env_id, num_envs=1)) as env:
+        network = make_network(config, env.observation, env.num_actions)
     params = jax.eval_shape(network.init, jax.random.key(0))
     table = Table("parameter", "shape", "rule", "state bytes", title=f"{spec.name} on {env_id}")
     for row in routing_table(spec, params, **settings):

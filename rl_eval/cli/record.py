@@ -12,6 +12,7 @@ from rl_eval.cli.evaluate import configured, outside
 from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy
 from rl_eval.settings import SettingsError
+from rl_eval.setup.modules import found_again
 from rl_eval.terminal import Console
 
 
@@ -35,12 +36,14 @@ def run(args: Record) -> int:
     """Exit code of the command."""
     from gymnasium.error import DependencyNotInstalled
 
+    from rl_eval.reading import read_run
     from rl_eval.run import video
     from rl_eval.run.trained import load_trained
 
     outside(args.run, args.out)
     if args.episodes < 1:
         raise SettingsError(f"--episodes must be at least 1, got {args.episodes}")
+    found_again(read_run(args.run).config)
     trained = load_trained(args.run, args.checkpoint)
     config = configured(trained.config, args.episodes, args.policy)
     try:

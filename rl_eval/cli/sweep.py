@@ -69,6 +69,8 @@ class Sweep(executor.Flags):
     learning_rate nor lr."""
     total_timesteps: float | None = None
     """Env steps per run."""
+    env_kwargs: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """name=value: an argument of the environments' constructor; repeatable."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """key=value for what does not vary, NAME.key=value for one optimizer; repeatable."""
     prune: Literal["asha"] | None = None
@@ -194,7 +196,10 @@ def _describe(args: Sweep) -> Plan:
     bases = []
     for env in _listed(args.env):
         for optimizer in optimizers:
-            own = fitting(args.set, optimizer, optimizers)
+            own = [
+                *fitting(args.set, optimizer, optimizers),
+                *(f"env.kwargs.{text}" for text in args.env_kwargs),
+            ]
             config, spec = resolve(env=env, optimizer=optimizer, flags=flags, assignments=own)
             bases.append(with_weights(config, spec, None)[0])
     return Plan(

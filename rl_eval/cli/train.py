@@ -20,8 +20,9 @@ from rl_eval.records.removal import remove_run
 from rl_eval.records.run import RecordError, RunExistsError
 from rl_eval.run import sinks
 from rl_eval.run.display import live
-from rl_eval.settings import SettingsError
+from rl_eval.settings import SettingsError, parse_assignment
 from rl_eval.setup.configure import resolve
+from rl_eval.setup.modules import found_again
 from rl_eval.setup.weights import recorded_weights, with_weights
 from rl_eval.terminal import Console
 
@@ -31,7 +32,9 @@ class Train:
     """Train PPO with an optimizer and record the run."""
 
     env: str | None = None
-    """Environment id; `rl-eval envs` lists them."""
+    """Environment id (`rl-eval envs` lists them), or module:id of your own."""
+    env_kwargs: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """name=value: an argument of the environment's constructor; repeatable."""
     optimizer: str | None = None
     """Registered name or module:attribute (default adamw); `rl-eval optimizers` lists them."""
     total_timesteps: float | None = None
@@ -102,6 +105,7 @@ def _resume(args: Train, out: Path, console: Console) -> int:
     sinks.check(log_to(args))
     runs = read_population(out)
     config = dataclasses.replace(runs[0].config, seeds=tuple(run.config.seeds[0] for run in runs))
+    found_again(config)
     try:
         spec = registry.get(config.optimizer.name)
         settings = spec.resolve(config.optimizer.hyperparameters)
@@ -144,8 +148,9 @@ def configure(args: Train) -> tuple[RunConfig, OptimizerSpec]:
         flags["total_timesteps"] = args.total_timesteps
     if args.seeds is not None:
         flags["seeds"] = parse_seeds(args.seeds)
-    if args.env_path is not None:
-        flags["env"] = {"path": args.env_path}
+    path = {"path": args.env_path} if args.env_path is not None else {}
+    kwargs = dict(parse_assignment(text, "--env-kwargs") for text in args.env_kwargs)
+    flags["env"] = {**path, **({"kwargs": kwargs} if kwargs else {})}
     evaluation = {"every": args.eval_every, "episodes": args.eval_episodes}
     flags["evaluation"] = {k: v for k, v in evaluation.items() if v is not None}
     return resolve(

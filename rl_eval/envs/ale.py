@@ -87,6 +87,11 @@ class AleEnv:
         )
         return AleState(info["lives"], np.where(over, np.int32(0), steps)), step
 
+    def close(self) -> None:
+        """End the emulators and their threads."""
+        self._pool.close()
+        del self._pool
+
 
 def ale_ids() -> tuple[str, ...]:
     """Every game of the installed ale-py."""

@@ -29,7 +29,9 @@ Rules that hold for all of them:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from rl_eval.prng import Purpose, env_seeds, stream
+
+Env = TypeVar("Env")
 
 _INDICES = 2**31
 
@@ -109,3 +113,13 @@ def where_env(mask: Bool[Array, " env"], chosen: Any, otherwise: Any) -> Any:
         return jnp.where(mask.reshape(mask.shape + (1,) * (y.ndim - 1)), x.astype(y.dtype), y)
 
     return jax.tree.map(select, chosen, otherwise)
+
+
+@contextmanager
+def closed(env: Env) -> Iterator[Env]:
+    """`env` while this lasts; what it holds, such as processes and threads, is freed at the end."""
+    try:
+        yield env
+    finally:
+        if close := getattr(env, "close", None):  # a pool of the user's may have none
+            close()

@@ -77,6 +77,14 @@ class AtariEnv:
             handle, raw = None, self._step(np.asarray(action, np.int32))
         return _interpret(state, handle, raw)
 
+    def close(self) -> None:
+        """End the emulators and their threads, which envpool does when nobody holds the pool.
+
+        A step after this, also one inside a compiled program, is an error that no one catches.
+        """
+        self._pool.close()
+        del self._pool, self._step
+
 
 def make_atari(env_id: str, layout: Layout, options: AtariOptions, path: str) -> AtariEnv:
     """A pool on the path asked for; `auto` takes XLA where its self-test passes."""

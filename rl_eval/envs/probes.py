@@ -114,6 +114,9 @@ class ProbeEnv:
         )
         return ProbeState(state.key, state.steps + 1, current), step
 
+    def close(self) -> None:
+        """Nothing lives outside of JAX."""
+
     def _start(self, keys: Key[Array, " env"]) -> Int[Array, " env"]:
         return jax.vmap(lambda key: jax.random.randint(key, (), 0, self.probe.num_starts))(keys)
 

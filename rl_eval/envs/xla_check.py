@@ -1,12 +1,12 @@
 """Does envpool's XLA interface work here? Asked of a child process, since its failures are aborts.
 
 On some combinations of GPU, jax and envpool the compiled step kills the process (envpool threads
-#303, #313, #391). The answer is cached per version set.
+#303, #313, #391). The answer is cached for as long as versions, device and driver are the same;
+what is no answer (a killed child, a full memory, an import that fails) is asked again.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import platform
@@ -15,14 +15,47 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
+from rl_eval import caches
+
 TIMEOUT = 180.0  # seconds; a healthy check takes about 6 on one core
-CHECK = (sys.executable, "-m", "rl_eval.envs.xla_check")
+# Without the working directory: a file of the user's there may be called as a module of Python.
+CHECK = (sys.executable, "-P", "-m", "rl_eval.envs.xla_selftest")
+STARTED = "the interface is tried"  # the child's last word before it may crash
+
+_PACKAGES = (
+    "envpool",
+    "jax",
+    "jaxlib",
+    *(f"jax-{kind}-{part}" for kind in ("cuda12", "cuda13") for part in ("plugin", "pjrt")),
+    *(f"jax-{kind}-{part}" for kind in ("rocm60", "rocm7") for part in ("plugin", "pjrt")),
+)
+
+# How a program ends by its own fault; other signals came from outside.
+_CRASHES = {
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGTRAP,
+}
+_SHORTAGES = (
+    "resource_exhausted",
+    "out of memory",
+    "out_of_memory",
+    "bad_alloc",
+    "memoryerror",
+    "cannot allocate",
+    "can't start new thread",
+    "resource temporarily unavailable",
+    "no space left",
+)
 
 
 class Verdict(NamedTuple):
@@ -32,31 +65,33 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def verdict(command: Sequence[str] = CHECK, timeout: float = TIMEOUT) -> Verdict:
-    """The cached answer for the installed versions, or a fresh one."""
+def verdict(
+    command: Sequence[str] = CHECK, timeout: float = TIMEOUT, fresh: bool = False
+) -> Verdict:
+    """The cached answer for this machine and its versions, or a new one, also where `fresh`."""
     path, key = cache_path(), version_set()
     known = _read(path)
-    if key in known:
+    if key in known and not fresh:
         return known[key]
     found, conclusive = ask_child(command, timeout)
-    if conclusive:
-        _write(path, {**known, key: found})
+    known.pop(key, None)
+    if conclusive or fresh:
+        _write(path, {**known, key: found} if conclusive else known)
     return found
 
 
 def version_set() -> str:
     """Everything the answer may depend on."""
-    names = ("envpool", "jax", "jaxlib")
-    device = jax.devices()[0].device_kind
-    where = f"{jax.default_backend()} {device} {platform.system()}-{platform.machine()}"
-    versions = " ".join(f"{name} {version(name)}" for name in names)
-    return f"{versions} python {platform.python_version()} {where}"
+    device = jax.devices()[0]
+    where = f"{device.platform} {device.device_kind} {platform.system()}-{platform.machine()}"
+    versions = " ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)))
+    driver = "" if device.platform == "cpu" else f" driver {_driver()}"
+    return f"{versions} python {platform.python_version()} {where}{driver}"
 
 
 def cache_path() -> Path:
-    """In the user's cache folder; XDG_CACHE_HOME is respected."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "rl_eval" / "envpool_xla.json"
+    """In the user's cache folder."""
+    return caches.cache().folder / "envpool-xla.json"
 
 
 def ask_child(command: Sequence[str], timeout: float) -> tuple[Verdict, bool]:
@@ -66,7 +101,13 @@ def ask_child(command: Sequence[str], timeout: float) -> tuple[Verdict, bool]:
         env["JAX_PLATFORMS"] = "cpu"
     try:
         done = subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=timeout, check=False
+            command,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Verdict(False, f"XLA self-test gave no answer within {timeout:g} s"), False
@@ -75,33 +116,42 @@ def ask_child(command: Sequence[str], timeout: float) -> tuple[Verdict, bool]:
     if done.returncode == 0:
         return Verdict(True, "XLA self-test passed"), True
     if done.returncode < 0:
-        cause = f"was killed by {signal.Signals(-done.returncode).name}"
+        cause = f"was killed by {_signal(-done.returncode)}"
     else:
         cause = f"failed with exit code {done.returncode}"
     lines = done.stderr.strip().splitlines() or ["no message"]
-    return Verdict(False, f"XLA self-test {cause}: {lines[-1][:300]}"), True
+    told = Verdict(False, f"XLA self-test {cause}: {lines[-1][:300]}")
+    return told, STARTED in done.stdout and _is_its_fault(done.returncode, done.stderr)
 
 
-def check() -> None:
-    """Step a pool inside a jitted scan and compare it with its twin on the host."""
-    import jax.numpy as jnp
-    import numpy as np
+def _is_its_fault(code: int, said: str) -> bool:
+    """Whether a child that had begun to try the interface failed because of that."""
+    if code < 0 and -code not in _CRASHES:
+        return False
+    return not any(word in said.lower() for word in _SHORTAGES)
 
-    from rl_eval.envs.base import Layout
-    from rl_eval.envs.envpool import AtariEnv
-    from rl_eval.envs.protocols import CLASSIC
 
-    traced, hosted = (
-        AtariEnv("Pong-v5", Layout(2), CLASSIC, jittable, "self-test") for jittable in (True, False)
-    )
-    actions = np.arange(16, dtype=np.int32).reshape(8, 2) % traced.num_actions
-    state, obs = traced.reset()
-    steps = jax.jit(functools.partial(jax.lax.scan, traced.step))(state, jnp.asarray(actions))[1]
-    host_state, host_obs = hosted.reset()
-    np.testing.assert_array_equal(obs, host_obs)
-    for t, action in enumerate(actions):
-        host_state, step = hosted.step(host_state, action)
-        jax.tree.map(lambda x, y, t=t: np.testing.assert_array_equal(x[t], y), steps, step)
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one
+        return f"signal {number}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _driver() -> str:
+    """The version of the GPU's driver, and of the runtime behind jax."""
+    try:
+        driver = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        driver = "unknown"
+    return " ".join(f"{driver} {jax.devices()[0].client.platform_version}".split())
 
 
 def _read(path: Path) -> dict[str, Verdict]:
@@ -124,7 +174,3 @@ def _write(path: Path, known: dict[str, Verdict]) -> None:
         os.replace(file.name, path)
     except OSError:
         return
-
-
-if __name__ == "__main__":
-    check()

@@ -93,7 +93,7 @@ def first_difference(ours: RunConfig, theirs: RunConfig) -> str | None:
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Mapping[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
-        if prefix + key in ("optimizer", "seeds", "log_every"):
+        if prefix + key in ("optimizer", "seeds", "log_every", "env.folder"):
             continue
         if isinstance(value, Mapping):
             found |= _flat(value, f"{prefix}{key}.")

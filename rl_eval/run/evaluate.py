@@ -7,6 +7,7 @@ favour short ones: an environment that loses quickly hands in many while a good 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,8 +18,10 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from rl_eval.config import Policy, RunConfig
 from rl_eval.envs import episode_stats, protocols
+from rl_eval.envs.base import closed
+from rl_eval.envs.described import Described
 from rl_eval.envs.episode_stats import EpisodeStats
-from rl_eval.envs.registry import env_family, make_env
+from rl_eval.envs.registry import describe, make_env
 from rl_eval.errors import ExplainedError
 from rl_eval.ppo.networks import Network, Params, make_network
 from rl_eval.prng import Purpose, stream
@@ -47,7 +50,19 @@ Evaluator = Callable[..., Evaluation]
 
 
 class EndlessGameError(ExplainedError):
-    """A game that did not end within the cap on its length."""
+    """A game that did not end within the cap on its length.
+
+    games: what the other members played; `endless` says whose games count for nothing. [member]
+    """
+
+    def __init__(
+        self,
+        message: str,
+        games: Evaluation | None = None,
+        endless: Bool[np.ndarray, " member"] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.games, self.endless = games, endless
 
 
 class _Ledger(NamedTuple):
@@ -59,7 +74,7 @@ class _Ledger(NamedTuple):
 
 
 def make_evaluator(
-    config: RunConfig, network: Network, max_game_steps: int = MAX_GAME_STEPS
+    config: RunConfig, network: Network, max_game_steps: int | None = None
 ) -> Evaluator:
     """`evaluate(params, index, seeds)` plays `config.evaluation.episodes` games of each member.
 
@@ -70,31 +85,39 @@ def make_evaluator(
     raw reward (`rl_eval.envs.protocols.evaluation`).
 
     Raises:
-        EndlessGameError: by `evaluate`; games were not over after `max_game_steps` agent steps.
+        EndlessGameError: by `evaluate`; a game was not over after `max_game_steps` agent steps
+            (by default MAX_GAME_STEPS).
     """
+    longest = MAX_GAME_STEPS if max_game_steps is None else max_game_steps
     members, episodes = len(config.seeds), config.evaluation.episodes
-    num_envs = envs_per_member(config.env.id, episodes)
-    games = episodes // num_envs
-    match = _Match(config, network, num_envs, games, games * max_game_steps)
-    play = jax.jit(match.traced) if _inside_jit(config) else match.hosted
+    described = describe(config.env.id)
+    inside_jit = described.inside_jit(config.env.kwargs)
+    num_envs = envs_per_member(inside_jit, episodes)
+    match = _Match(config, described, network, num_envs, episodes // num_envs, longest)
+    play = jax.jit(match.traced) if inside_jit else match.hosted
 
     def evaluate(params: Params, index: int, seeds: Sequence[int] = config.seeds) -> Evaluation:
         ledger = play(params, np.int32(index), np.array(seeds, np.int32))
-        if np.any(_playing(ledger)):
-            raise EndlessGameError(
-                f"{config.env.id}: games do not end; some environments had not finished {games} "
-                f"after {games * max_game_steps:,} agent steps. Give it a time limit"
-            )
         returns, lengths = np.asarray(ledger.returns), np.asarray(ledger.lengths)
-        return Evaluation(returns.reshape(members, episodes), lengths.reshape(members, episodes))
+        games = Evaluation(returns.reshape(members, episodes), lengths.reshape(members, episodes))
+        too_long = np.asarray(_too_long(ledger, longest))
+        endless = np.asarray(too_long.reshape(members, -1).any(1))
+        if endless.any():
+            raise EndlessGameError(
+                f"{config.env.id}: games do not end; one was not over after {longest:,} "
+                "agent steps. Give it a time limit",
+                games,
+                endless,
+            )
+        return games
 
     return evaluate
 
 
 def network_of(config: RunConfig) -> Network:
     """The network that a configuration describes, for parameters that were trained elsewhere."""
-    env = _open(config, 1, 0, config.seeds)
-    return make_network(config.network, env.observation, env.num_actions)
+    with closed(_open(config, describe(config.env.id), 1, 0, config.seeds)) as env:
+        return make_network(config.network, env.observation, env.num_actions)
 
 
 def roots_of(seeds: Sequence[int] | Int[Leaf, " member"]) -> Key[Array, " member"]:
@@ -102,29 +125,22 @@ def roots_of(seeds: Sequence[int] | Int[Leaf, " member"]) -> Key[Array, " member
     return jnp.stack([stream(seed, Purpose.EVAL_ACT) for seed in seeds])
 
 
-def envs_per_member(env_id: str, episodes: int) -> int:
+def envs_per_member(inside_jit: bool, episodes: int) -> int:
     """The most environments, up to a limit, that share `episodes` games evenly."""
-    family = env_family(env_id)
-    most = _JAX_ENVS if family in ("minatar", "classic", "probe") else _HOST_ENVS
+    most = _JAX_ENVS if inside_jit else _HOST_ENVS
     return max(n for n in range(1, min(most, episodes) + 1) if episodes % n == 0)
-
-
-def _inside_jit(config: RunConfig) -> bool:
-    if env_family(config.env.id) == "atari":  # known without opening an emulator
-        return False
-    env = _open(config, 1, 0, config.seeds)
-    return env.jittable and env.rewindable
 
 
 def _open(
     config: RunConfig,
+    described: Described,
     num_envs: int,
     index: int | Int[Array, ""],
     seeds: Sequence[int | Int[Array, ""]],
 ) -> Environment:
-    atari = env_family(config.env.id) == "atari"
+    atari = described.family == "atari"
     return make_env(
-        config.env.id,
+        described,
         num_envs=num_envs,
         seeds=seeds,
         purpose=Purpose.EVAL_ENV,
@@ -132,6 +148,7 @@ def _open(
         # A fresh envpool would be compiled anew on its XLA path.
         path="host" if atari else "auto",
         atari=protocols.evaluation(config.env.atari or protocols.CLASSIC) if atari else None,
+        kwargs=config.env.kwargs,
     )
 
 
@@ -160,13 +177,17 @@ def act(
 
 
 class _Match(NamedTuple):
-    """`games` games in each of `num_envs` environments of every member."""
+    """`games` games in each of `num_envs` environments of every member.
+
+    An environment whose game is longer than `max_game_steps` is not waited for any more.
+    """
 
     config: RunConfig
+    described: Described
     network: Network
     num_envs: int
     games: int
-    max_steps: int
+    max_game_steps: int
 
     def act(
         self, params: Params, roots: Leaf, index: Leaf, time: Leaf, obs: Leaf
@@ -179,13 +200,12 @@ class _Match(NamedTuple):
         self, params: Params, index: Int[Array, ""], seeds: Int[Array, " member"]
     ) -> _Ledger:
         """From making the environments to the last game, inside jit."""
-        env = _open(self.config, self.num_envs, index, tuple(seeds))
+        env = _open(self.config, self.described, self.num_envs, index, tuple(seeds))
         state, obs = env.reset()
         roots = roots_of(seeds)
 
         def unfinished(carry: tuple[Array, EnvState, Array, _Ledger]) -> Bool[Array, ""]:
-            time, _, _, ledger = carry
-            return (time < self.max_steps) & _playing(ledger).any()
+            return self.waited_for(carry[-1]).any()
 
         def body(
             carry: tuple[Array, EnvState, Array, _Ledger],
@@ -201,17 +221,22 @@ class _Match(NamedTuple):
         self, params: Params, index: Int[np.generic, ""], seeds: Int[np.ndarray, " member"]
     ) -> _Ledger:
         """Stepped from the host."""
-        env = _open(self.config, self.num_envs, int(index), tuple(map(int, seeds)))
-        state, obs = env.reset()
-        roots = roots_of(seeds)
-        ledger = _blank(env.num_envs, self.games)
-        for time in range(self.max_steps):
-            if not _playing(ledger).any():
-                break
-            action = self.act(params, roots, index, np.int32(time), obs)
-            state, step = env.step(state, np.asarray(action))
-            obs, ledger = step.obs, _record(ledger, step)
+        chosen = tuple(map(int, seeds))
+        with closed(_open(self.config, self.described, self.num_envs, int(index), chosen)) as env:
+            state, obs = env.reset()
+            roots = roots_of(seeds)
+            ledger = _blank(env.num_envs, self.games)
+            for time in itertools.count():
+                if not self.waited_for(ledger).any():
+                    break
+                action = self.act(params, roots, index, np.int32(time), obs)
+                state, step = env.step(state, np.asarray(action))
+                obs, ledger = step.obs, _record(ledger, step)
         return ledger
+
+    def waited_for(self, ledger: _Ledger) -> Bool[Leaf, " env"]:
+        """Whose games are not all over, but may be."""
+        return _playing(ledger) & ~_too_long(ledger, self.max_game_steps)
 
 
 def _blank(num_envs: int, games: int) -> _Ledger:
@@ -223,6 +248,10 @@ def _blank(num_envs: int, games: int) -> _Ledger:
 
 def _playing(ledger: _Ledger) -> Bool[Leaf, " env"]:
     return ledger.stats.finished < ledger.returns.shape[1]
+
+
+def _too_long(ledger: _Ledger, max_game_steps: int) -> Bool[Leaf, " env"]:
+    return _playing(ledger) & (ledger.stats.current_length >= max_game_steps)
 
 
 def _record(ledger: _Ledger, step: Step) -> _Ledger:

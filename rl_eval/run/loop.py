@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from rl_eval.ppo.members import take_member
 from rl_eval.ppo.population import Population
 from rl_eval.ppo.state import TrainState
 from rl_eval.records.lock import check_held
-from rl_eval.run.evaluate import Evaluator
+from rl_eval.run.evaluate import EndlessGameError, Evaluation, Evaluator
 from rl_eval.run.member import Member
 from rl_eval.run.stop import StopRequest
 
@@ -45,6 +45,7 @@ class Session:
     eval_params: (opt_state, params) of the population to the parameters that evaluation uses;
         None where those are the trained ones.
     checkpoint_s: seconds between checkpoints; None: what CHECKPOINT_SHARE allows.
+    notify: told, in a sentence, what a user should know.
     """
 
     config: RunConfig
@@ -56,6 +57,7 @@ class Session:
     rewindable: bool
     checkpoint_s: float | None
     show: Callable[[Progress], None]
+    notify: Callable[[str], None] = lambda message: None
 
     def check_held(self) -> None:
         """Raises LockedError where a directory became another process's."""
@@ -112,13 +114,29 @@ def evaluate_if_due(session: Session, state: TrainState, clock: Clock) -> bool:
     if all(m.evaluated_at == clock.done for m in session.members):
         return False
     begun = time.perf_counter()
-    games = session.evaluator(policy(session, state), clock.done)
+    games, endless = _played(session, state, clock)
     clock.eval_s += time.perf_counter() - begun
     improved = [
-        member.evaluated(returns, lengths, clock.done, clock.wall_s)
-        for member, returns, lengths in zip(session.members, *games, strict=True)
+        member.evaluated(returns[:0] if no_end else returns, lengths, clock.done, clock.wall_s)
+        for member, no_end, returns, lengths in zip(session.members, endless, *games, strict=True)
     ]
     return any(improved)
+
+
+def _played(session: Session, state: TrainState, clock: Clock) -> tuple[Evaluation, Sequence[bool]]:
+    """The games of an evaluation, and whose did not end: training goes on without theirs."""
+    assert session.evaluator is not None
+    try:
+        games = session.evaluator(policy(session, state), clock.done)
+        return games, [False] * len(session.members)
+    except EndlessGameError as error:
+        steps = clock.done * session.config.ppo.batch_size
+        session.notify(
+            f"the evaluation after {steps:,} env steps is left out, and training goes on: {error}"
+        )
+        assert error.games is not None
+        assert error.endless is not None
+        return error.games, error.endless.tolist()
 
 
 def save(session: Session, state: TrainState, clock: Clock) -> None:

@@ -36,8 +36,12 @@ class Member:
     def evaluated(
         self, returns: np.ndarray, lengths: np.ndarray, iteration: int, wall_s: float
     ) -> bool:
-        """Record the games of an evaluation [episode]; whether they are the best so far."""
+        """Record the games of an evaluation [episode]; whether they are the best so far.
+
+        No returns: the games did not end, and there is no score.
+        """
         diverged, returns = self.metrics.diverged, returns.astype(float)
+        lengths = lengths[: returns.size]
         if diverged:
             returns = np.full(returns.size if self.floor is not None else 0, self.floor, float)
             lengths = lengths[:0]

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_eval.config import RunConfig, alone, to_dict
+from rl_eval.envs.base import closed
 from rl_eval.envs.registry import make_env
 from rl_eval.envs.scores import random_score
 from rl_eval.errors import machine_fault
@@ -131,12 +132,17 @@ def build(
             seeds=tuple(seeds) or config.seeds,
             path=config.env.path,
             atari=config.env.atari,
+            kwargs=config.env.kwargs,
             index=resumed,
         )
-        if like is not None and env.jittable and env.rewindable:
-            return like._replace(env=env)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    if like is not None and env.jittable and env.rewindable:
+        return like._replace(env=env)
+    try:
         network = make_network(config.network, env.observation, env.num_actions)
     except ValueError as error:
+        env.close()
         raise SettingsError(str(error)) from None
     learner = make_learner(network, optimizer, config.ppo, config.num_iterations)
     special = optimizer.eval_params
@@ -207,10 +213,11 @@ def train_together(
     # Members may share a seed. Of the seeds of what describes them all only the number counts.
     config = dataclasses.replace(configs[0], seeds=tuple(range(len(configs))))
     built = make(config, optimizer, seeds=[one.seeds[0] for one in configs])
-    check_optimizer(config, optimizer, planned[0].numbers, built.env)
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
-    here = {**provenance(), **path}
-    with _held(directories, options.notify):
+    with closed(built.env), _held(directories, options.notify):
+        check_optimizer(config, optimizer, planned[0].numbers, built.env)
+        here = {**provenance(), **path}
+        _say_path(built.env, options)
         for directory, one in zip(directories, planned, strict=True):
             alone_in = {"population": list(one.config.seeds)}
             directory.create(to_dict(one.config), {**here, **alone_in, **one.facts})
@@ -239,11 +246,13 @@ def resume(
         LockedError: another process is at work there.
     """
     directories = [RunDirectory(path) for path in run_directories(config, out)]
-    with _held(directories, options.notify):
+    with _held(directories, options.notify), ExitStack() as held:
         found = newest_checkpoints(directories, config, options.notify)
         times = 1 + max(directory.times_resumed() for directory in directories)
         built = make(config, optimizer, times if found else 0)
+        held.enter_context(closed(built.env))
         check_optimizer(config, optimizer, numbers, built.env)
+        _say_path(built.env, options)
         session = _session(config, alone(config), built, optimizer, directories, options)
         with _closing(directories):
             state, clock = start(config, built, numbers), Clock()
@@ -261,6 +270,11 @@ def resume(
             member.directory.resumed(note)
         options.notify(f"going on from iteration {clock.done:,} of {config.num_iterations:,}")
         return _run(session, state, clock, options)
+
+
+def _say_path(env: Environment, options: Options) -> None:
+    if env.path == "host":
+        options.notify(f"{env.env_id} is stepped from the host: {env.path_reason}")
 
 
 def recorded_results(runs: Sequence[Recorded]) -> list[Result] | None:
@@ -311,6 +325,7 @@ def _session(
         rewindable=built.env.rewindable,
         checkpoint_s=options.checkpoint_s,
         show=options.show,
+        notify=options.notify,
     )
 
 

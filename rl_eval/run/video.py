@@ -22,9 +22,9 @@ from jaxtyping import Shaped, UInt8
 
 from rl_eval.config import RunConfig
 from rl_eval.envs import episode_stats, gymnax
-from rl_eval.envs.base import Layout
+from rl_eval.envs.base import Layout, closed
 from rl_eval.envs.protocols import CLASSIC, evaluation
-from rl_eval.envs.registry import env_family, make_env
+from rl_eval.envs.registry import describe, make_env
 from rl_eval.errors import ExplainedError
 from rl_eval.ppo.networks import Params, make_network
 from rl_eval.prng import Purpose
@@ -106,7 +106,7 @@ def record(config: RunConfig, params: Params, index: int, out: Path) -> Recordin
     games: list[Game] = []
     clip: list[Image.Image] = []
     count = 0
-    with film(mp4, stage.fps) as append:
+    with closed(stage.env), film(mp4, stage.fps) as append:
         for picture, game in shots(stage, config, params, index):
             append(picture)
             count += 1
@@ -190,16 +190,23 @@ def stage_of(config: RunConfig, index: int) -> Stage:
     Raises:
         ValueError: nothing is known to paint this environment with.
     """
-    env_id, family = config.env.id, env_family(config.env.id)
+    described, env_id = describe(config.env.id), config.env.id
     layout = Layout(1, config.seeds, Purpose.EVAL_ENV, index)
-    if family == "atari":
+    if described.family == "atari":
         return _atari(config, layout)
     if env_id not in gymnax.MINATAR + gymnax.CLASSIC:
         raise ValueError(
             f"'{env_id}' cannot be filmed: only Atari games of envpool, MinAtar and "
             f"{', '.join(gymnax.CLASSIC)} can"
         )
-    env = make_env(env_id, num_envs=1, seeds=config.seeds, purpose=layout.purpose, index=index)
+    env = make_env(
+        described,
+        num_envs=1,
+        seeds=config.seeds,
+        purpose=layout.purpose,
+        index=index,
+        kwargs=config.env.kwargs,
+    )
     if env_id in gymnax.MINATAR:
         return Stage(env, paint_grid, MINATAR_FPS)
     return Stage(env, *_gymnasium_painter(env_id))

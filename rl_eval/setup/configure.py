@@ -12,8 +12,8 @@ from optimizers.spec import OptimizerSpec
 from rl_eval.config import EvaluationConfig, NetworkConfig, PPOConfig, PPOHparams, RunConfig
 from rl_eval.defaults import defaults_for
 from rl_eval.envs.protocols import AtariOptions, protocol
-from rl_eval.envs.registry import env_family
 from rl_eval.settings import SettingsError, merge, near, parse_assignment, read, read_file
+from rl_eval.setup.modules import environment, folder_of, folders
 
 LINES_PER_RUN = 200  # metrics lines written unless log_every says otherwise
 
@@ -46,13 +46,18 @@ def resolve(
     if env_id is None:
         raise SettingsError("no environment: give --env (`rl-eval envs` lists them)")
     name = optimizer or _path(given, "optimizer", "name") or "adamw"
+    if env and env != _path(given, "env", "id") and isinstance(given.get("env"), Mapping):
+        given["env"] = {k: v for k, v in given["env"].items() if k not in ("kwargs", "folder")}
+    described, env_folder = environment(env_id, _path(given, "env", "folder"))
+    own = not optimizer or optimizer == _path(given, "optimizer", "name")
+    folder = folder_of(name, _path(given, "optimizer", "folder") if own else None)
+    family = described.family
     try:
-        family = env_family(env_id)
-        spec = registry.get(name)
+        spec = registry.get(name, folders(folder))
         atari = protocol(atari_protocol) if atari_protocol else None
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    if optimizer and optimizer != _path(given, "optimizer", "name"):
+    if not own:
         given.pop("optimizer", None)
     values = merge(_base(env_id, family, spec), _with_own_rate(given, spec))
     if atari is not None:
@@ -62,10 +67,11 @@ def resolve(
     for text in assignments:
         values = merge(values, _assignment(text, spec, family))
     values = merge(values, flags)
-    values["env"]["id"] = env_id
+    values["env"] |= {"id": env_id, "folder": env_folder}
     try:
         settings = values["optimizer"]["hyperparameters"]
-        values["optimizer"] = {"name": name, "hyperparameters": spec.resolve(settings)}
+        resolved = spec.resolve(settings)
+        values["optimizer"] = {"name": name, "hyperparameters": resolved, "folder": folder}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(str(error)) from None
     return read(RunConfig, _with_log_every(values), str(file) if file else "configuration"), spec
@@ -116,6 +122,8 @@ def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
 def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
     """The nested value of one `key=value`, whose key may leave its section out."""
     key, value = parse_assignment(text)
+    if argument := key.removeprefix("env.kwargs.") if key.startswith("env.kwargs.") else "":
+        return {"env": {"kwargs": {argument: value}}}
     places: dict[str, tuple[str, ...]] = {
         f"optimizer.{h.name}": ("optimizer", "hyperparameters", h.name)
         for h in spec.hyperparameters

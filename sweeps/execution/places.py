@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from rl_eval import caches
+
 
 class Gpu(NamedTuple):
     """A GPU, as CUDA_VISIBLE_DEVICES names it. A worker there has all cores."""
@@ -84,7 +86,7 @@ def environment(place: Place) -> dict[str, str]:
 def compilation() -> dict[str, str]:
     """Environment of a worker that shares what it compiles."""
     return {
-        "JAX_COMPILATION_CACHE_DIR": _compiled_cache(),
+        "JAX_COMPILATION_CACHE_DIR": str(caches.compiled()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     }
 
@@ -97,11 +99,3 @@ def threads(count: int) -> dict[str, str]:
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
         found["XLA_FLAGS"] = flags.strip()
     return found
-
-
-def _compiled_cache() -> str:
-    """Folder of JAX's persistent compilation cache."""
-    if given := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return given
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(root) / "rl_eval" / "compiled")

@@ -99,6 +99,7 @@ def speed_of(config: RunConfig, size: int) -> float:
     """Env steps per second of so many members, all of them counted."""
     import jax
 
+    from rl_eval.envs.base import closed
     from rl_eval.run.runner import build, start
     from sweeps.tasks.trial import parts
 
@@ -106,9 +107,10 @@ def speed_of(config: RunConfig, size: int) -> float:
     optimizer, numbers = parts(several)
     built = build(several, optimizer)
     population = built.population
-    state = jax.block_until_ready(population.warm_up(start(several, built, numbers)))
-    done, begun = 0, time.perf_counter()
-    while (taken := time.perf_counter() - begun) < SECONDS:
-        state, _ = jax.block_until_ready(population.run(state, 1))
-        done += 1
+    with closed(built.env):
+        state = jax.block_until_ready(population.warm_up(start(several, built, numbers)))
+        done, begun = 0, time.perf_counter()
+        while (taken := time.perf_counter() - begun) < SECONDS:
+            state, _ = jax.block_until_ready(population.run(state, 1))
+            done += 1
     return done * size * config.ppo.batch_size / taken

@@ -19,6 +19,7 @@ from rl_eval.records.lock import STALE_SECONDS, LockedError, holder
 from rl_eval.run.loop import Progress
 from rl_eval.run.runner import Built, Options, Planned, Result, build, resume, train_together
 from rl_eval.settings import read
+from rl_eval.setup.modules import found_again
 from rl_eval.setup.weights import recorded_weights, with_weights
 from sweeps.execution.work import Order, Outcome, Run, RunTogether, Tell
 from sweeps.tasks import formula
@@ -34,7 +35,7 @@ def make(cost: bool = False) -> Run:
     remembered = _memory()
 
     def run(values: Mapping[str, Any], directory: Path, tell: Tell) -> Outcome:
-        config = read(RunConfig, values, str(directory))
+        config = _read(values, directory)
         begun = _prepared(config, directory)
         planned, spec = _planned(config, directory, begun)
         if config.env.id in LANDSCAPES:
@@ -67,7 +68,7 @@ def make_together() -> RunTogether:
     single, remembered = make(), _memory()
 
     def run(orders: Sequence[Order], tell: Tell) -> list[Outcome]:
-        configs = [read(RunConfig, values, str(directory)) for values, directory in orders]
+        configs = [_read(values, directory) for values, directory in orders]
         fresh = [
             i
             for i, (config, (_, directory)) in enumerate(zip(configs, orders, strict=True))
@@ -91,8 +92,16 @@ def make_together() -> RunTogether:
     return run
 
 
+def _read(values: Mapping[str, Any], directory: Path) -> RunConfig:
+    """The configuration of an order, with the modules of the user's that it names imported."""
+    config = read(RunConfig, values, str(directory))
+    found_again(config)
+    return config
+
+
 def parts(config: RunConfig) -> tuple[Optimizer, dict[str, float]]:
     """The optimizer of a configuration and its traced hyperparameters."""
+    found_again(config)
     spec = registry.get(config.optimizer.name)
     config, _ = with_weights(config, spec, None)
     return _optimizer(spec, config), spec.split(config.optimizer.hyperparameters)[1]

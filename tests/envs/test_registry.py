@@ -23,7 +23,7 @@ from rl_eval.envs.protocols import CLASSIC, AtariOptions, evaluation, protocol
     ],
 )
 def test_families(env_id, family):
-    assert registry.env_family(env_id) == family
+    assert registry.describe(env_id).family == family
 
 
 def test_listed_ids_are_unique_and_grouped():
@@ -33,13 +33,16 @@ def test_listed_ids_are_unique_and_grouped():
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("call", [registry.env_family, lambda i: registry.make_env(i, num_envs=1)])
+@pytest.mark.parametrize("call", [registry.describe, lambda i: registry.make_env(i, num_envs=1)])
 def test_unknown_ids_name_the_near_ones(call):
     with pytest.raises(
         ValueError, match=r"unknown environment 'Brekout-v5'; did you mean Breakout"
     ):
         call("Brekout-v5")
-    with pytest.raises(ValueError, match=r"unknown environment 'nosuchmodule:X-v0'"):
+    with pytest.raises(
+        ValueError,
+        match=r"environment 'nosuchmodule:X-v0': importing nosuchmodule failed: Module",
+    ):
         call("nosuchmodule:X-v0")
 
 
@@ -68,13 +71,13 @@ def test_impossible_pools_are_refused(num_envs, seeds, complaint):
 
 def test_registered_environments_are_made_by_name(monkeypatch):
     monkeypatch.setattr(registry, "_registered", {})
-    registry.register_env("mine", lambda layout: ProbeEnv("probe/action", layout), "classic")
+    registry.register_pool("mine", lambda lay: ProbeEnv("probe/action", lay), "classic")
     env = registry.make_env("mine", num_envs=3, seeds=(1, 2))
-    assert (env.num_envs, registry.env_family("mine")) == (6, "classic")
+    assert (env.num_envs, registry.describe("mine").family) == (6, "classic")
     assert registry.env_ids()["registered"] == ("mine",)
     for taken in ("mine", "Pong-v5"):
         with pytest.raises(ValueError, match="exists already"):
-            registry.register_env(taken, lambda layout: ProbeEnv("probe/action", layout))
+            registry.register_env(taken, ProbeEnv)
 
 
 def test_auto_steps_from_the_host_where_xla_fails_and_says_why(monkeypatch):

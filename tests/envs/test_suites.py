@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rl_eval.envs.registry import env_family
+from rl_eval.envs.registry import describe
 from rl_eval.envs.scores import human_normalised
 from rl_eval.envs.suites import atari_5_median, budget, suite, suites
 
@@ -11,7 +11,7 @@ from rl_eval.envs.suites import atari_5_median, budget, suite, suites
 def test_every_environment_of_a_suite_exists_once(name):
     ids = suite(name)
     assert len(set(ids)) == len(ids)
-    assert {env_family(env_id) for env_id in ids} <= {"atari", "minatar", "classic"}
+    assert {describe(env_id).family for env_id in ids} <= {"atari", "minatar", "classic"}
     if name[-1].isdigit():
         assert len(ids) == int(name.rpartition("-")[2])
 

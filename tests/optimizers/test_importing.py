@@ -56,7 +56,9 @@ def test_a_module_is_found_from_elsewhere_by_the_folder_it_was_first_found_in(
 ):
     there = load("mine", [Path("/nowhere"), folder(mine="X = 1")]).folder
     monkeypatch.chdir("/")
-    assert load("./mine.py", [there]).module.X == 1
+    for name in ("./mine.py", "mine"):
+        assert load(name, [there]).module.X == 1
+        assert load(name).folder == there  # for whoever asks again without knowing the folder
     assert load("mine", [there]).module is load("./mine.py", [there]).module
     with pytest.raises(ImportFailedError, match=f"'gone' in {tmp_path}, nor is one installed"):
         load("gone", [there])

@@ -73,9 +73,8 @@ def test_an_absurd_learning_rate_diverges(out):
 
 
 def test_a_reward_that_is_not_a_number_diverges_without_a_traceback(out, monkeypatch, capsys):
-    monkeypatch.setitem(
-        registry._registered, "nan-reward", (lambda layout: NanRewardEnv("x", layout), "probe")
-    )
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register_pool("nan-reward", lambda layout: NanRewardEnv("x", layout), "probe")
     assert rl_eval(*RUN, "--env", "nan-reward", "--out", str(out), "--json") == 3
     assert status(out)["status"] == "diverged"
     assert status(out)["diverged_at"] == 0

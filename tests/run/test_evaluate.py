@@ -83,6 +83,9 @@ class Lottery:
         no = jnp.zeros_like(over)
         return state, Step(self.blank(), reward, over, no, self.blank(), ~no, Episode(reward, over))
 
+    def close(self):
+        self.jittable = None
+
     def toss(self, keys, steps):
         return jax.vmap(jax.random.bernoulli)(step_keys(keys, steps))
 
@@ -95,8 +98,8 @@ def lottery(monkeypatch):
     """`lottery(length, jittable)`: its id."""
     monkeypatch.setattr(registry, "_registered", {})
 
-    def register(length, jittable):
-        registry.register_env("lottery", lambda lay: Lottery(lay, length, jittable), "other")
+    def register(length, jittable, kind=Lottery):
+        registry.register_pool("lottery", lambda lay: kind(lay, length, jittable), "other")
         return "lottery"
 
     return register
@@ -125,26 +128,44 @@ def test_short_games_are_not_over_represented(lottery, jittable):
 
 
 @pytest.mark.parametrize("jittable", [True, False])
-def test_an_environment_without_an_end_is_named_instead_of_waited_for(lottery, jittable):
-    config = config_of(lottery(10**9, jittable))
+def test_an_environment_without_an_end_is_named_at_its_first_game(lottery, jittable):
+    """Not after as many games as it was to play; and what other members played is kept."""
+    stepped = []
+
+    class Counted(Lottery):
+        def step(self, state, action):
+            stepped.append(1)
+            return super().step(state, action)
+
+    config = config_of(lottery(10**9, jittable, Counted), episodes=64, seeds=(0, 1))
     evaluate = make_evaluator(config, blind(), max_game_steps=50)
-    with pytest.raises(EndlessGameError, match=r"lottery: games do not end.* 50 agent steps"):
-        evaluate(jnp.zeros((1, 2)), 0)
+    with pytest.raises(EndlessGameError, match=r"lottery: games do not end.* 50 agent steps") as e:
+        evaluate(jnp.zeros((2, 2)), 0)
+    assert len(stepped) <= 50 + 8
+    assert e.value.endless.tolist() == [True, True]
+    assert e.value.games.returns.shape == (2, 64)
+
+
+def test_a_member_whose_games_end_is_not_held_to_anothers(lottery):
+    class OneSeed(Lottery):
+        """Only environments of the second member can win, and then play for ever."""
+
+        def toss(self, keys, steps):
+            return super().toss(keys, steps) & (jnp.arange(self.num_envs) >= self.num_envs // 2)
+
+    config = config_of(lottery(10**9, False, OneSeed), episodes=16, seeds=(0, 1))
+    with pytest.raises(EndlessGameError) as raised:
+        make_evaluator(config, blind(), max_game_steps=20)(jnp.zeros((2, 2)), 0)
+    assert raised.value.endless.tolist() == [False, True]
+    np.testing.assert_array_equal(raised.value.games.lengths[0], 1)
 
 
 @pytest.mark.parametrize(
-    ("env_id", "episodes", "envs"),
-    [
-        ("CartPole-v1", 128, 128),
-        ("CartPole-v1", 300, 100),
-        ("CartPole-v1", 1, 1),
-        ("Pong-v5", 32, 8),
-        ("Pong-v5", 30, 6),
-        ("gymnasium:CartPole-v1", 7, 7),
-    ],
+    ("inside_jit", "episodes", "envs"),
+    [(True, 128, 128), (True, 300, 100), (True, 1, 1), (False, 32, 8), (False, 30, 6)],
 )
-def test_environments_share_the_games_evenly(env_id, episodes, envs):
-    assert envs_per_member(env_id, episodes) == envs
+def test_environments_share_the_games_evenly(inside_jit, episodes, envs):
+    assert envs_per_member(inside_jit, episodes) == envs
 
 
 def test_pools_of_one_purpose_have_streams_of_their_own():

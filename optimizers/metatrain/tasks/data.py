@@ -14,11 +14,14 @@ seed on first use (seconds) and cached.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import functools
 import hashlib
 import os
+import shutil
+import tempfile
 import uuid
 import zipfile
 import zlib
@@ -51,8 +54,18 @@ class ImageSet:
 
 def cache_dir() -> Path:
     """Where generated sets are kept: `$XDG_CACHE_HOME` or `~/.cache`, then rl_eval/metatrain."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "rl_eval" / "metatrain"
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home: kept until the process ends
+        root = _unkept()
+    return root / "rl_eval" / "metatrain"
+
+
+@functools.cache
+def _unkept() -> Path:
+    root = tempfile.mkdtemp(prefix="rl_eval-")
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return Path(root)
 
 
 @functools.cache
