@@ -214,9 +214,11 @@ def train_together(
     config = dataclasses.replace(configs[0], seeds=tuple(range(len(configs))))
     built = make(config, optimizer, seeds=[one.seeds[0] for one in configs])
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
-    with closed(built.env), _held(directories, options.notify):
+    with ExitStack() as held:
+        held.enter_context(closed(built.env))
         check_optimizer(config, optimizer, planned[0].numbers, built.env)
         here = {**provenance(), **path}
+        held.enter_context(_held(directories, options.notify))
         _say_path(built.env, options)
         for directory, one in zip(directories, planned, strict=True):
             alone_in = {"population": list(one.config.seeds)}
