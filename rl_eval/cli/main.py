@@ -12,6 +12,7 @@ import tyro
 
 from optimizers.references import OptimizerWarning
 from optimizers.weights import WeightsError
+from rl_eval import devices
 from rl_eval.cli import (
     compare,
     doctor,
@@ -30,6 +31,7 @@ from rl_eval.run.stop import Terminated, raise_terminated
 from rl_eval.settings import SettingsError
 from rl_eval.terminal import steady
 from rl_eval.text import printable
+from sweeps.execution.places import leave_gpus_to_workers
 
 _Command = (
     Annotated[train.Train, tyro.conf.subcommand("train")]
@@ -60,6 +62,10 @@ _RUN: dict[type, Any] = {
 }
 
 
+_WITH_WORKERS = (sweep.Sweep, compare.Compare, gate.Gate)
+_COMPUTING = (train.Train, evaluate.Evaluate, record.Record, *_WITH_WORKERS)
+
+
 def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
     """Ours in one line; others as Python shows them."""
     if issubclass(category, OptimizerWarning):
@@ -88,9 +94,15 @@ def _outcome(argv: list[str] | None) -> int:
     try:
         _refuse_bytes(sys.argv[1:] if argv is None else argv)
         args: Any = tyro.cli(_Command, prog="rl-eval", description=__doc__, args=argv)
+        if devices.trouble() is None:
+            devices.with_processor()
+        if isinstance(args, _WITH_WORKERS):
+            leave_gpus_to_workers()
+        if isinstance(args, _COMPUTING):
+            devices.keep_compiled(_say)
         return int(_RUN[type(args)](args))
     except SettingsError as error:
-        _say(str(error))
+        _say(devices.trouble() or str(error))
         return USAGE
     except (WeightsError, ExplainedError) as error:
         _say(str(error))
@@ -108,6 +120,9 @@ def _outcome(argv: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get("RL_EVAL_TRACEBACK"):
             raise
+        if (why := devices.trouble()) is not None:
+            _say(why)
+            return USAGE
         _say(f"{type(error).__name__}: {error}")
         _say("set RL_EVAL_TRACEBACK=1 to see where")
         return FAILED

@@ -6,12 +6,16 @@ spread over them: members have nothing to tell each other, and one that fails ta
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from rl_eval import caches
+from rl_eval.devices import SHORT, gpu_plugin, processor_only, trouble
 
 
 class Gpu(NamedTuple):
@@ -22,8 +26,6 @@ class Gpu(NamedTuple):
 
 Place = int | Gpu | None
 """A core, a GPU, or None: wherever the system puts a worker."""
-
-_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
 
 def places(workers: int | None = None) -> list[Place]:
@@ -57,16 +59,48 @@ def cores() -> list[int | None]:
 
 
 def gpus(devices: Path = Path("/dev")) -> list[str]:
-    """Names of the GPUs that workers would train on, told without jax, which takes their memory."""
-    if os.environ.get("JAX_PLATFORMS") == "cpu" or not any(
-        importlib.util.find_spec(name) for name in _PLUGINS
-    ):
+    """Names of the GPUs that workers would train on, told without jax, which takes their memory.
+
+    Where they have no files of NVIDIA's driver (WSL 2, other makers), a child is asked.
+    """
+    if os.environ.get("JAX_PLATFORMS") == "cpu" or not gpu_plugin():
         return []
     there = [str(i) for i, _ in enumerate(devices.glob("nvidia[0-9]*"))]
+    there = there or [str(i) for i, _ in enumerate(asked())]
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None or not there:
         return there
     return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+
+
+@functools.cache
+def asked() -> tuple[str, ...]:
+    """What kinds of device other than the processor a process of its own finds, one each."""
+    env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    command = [sys.executable, "-P", "-c", _ASK]
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        return tuple(json.loads(done.stdout.splitlines()[-1]))
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return ()
+
+
+_ASK = """
+import json, jax
+print(json.dumps([d.device_kind for d in jax.devices() if d.platform != "cpu"]))
+"""
+
+
+def leave_gpus_to_workers() -> None:
+    """Keep this process off the GPUs: jax would take most of their memory for as long as it lives.
+
+    Raises:
+        ValueError: JAX_PLATFORMS asks for what is not installed.
+    """
+    if (why := trouble()) is not None:
+        raise ValueError(why)
+    if gpus():
+        processor_only()
 
 
 def core_of(place: Place) -> str:
@@ -87,7 +121,7 @@ def compilation() -> dict[str, str]:
     """Environment of a worker that shares what it compiles."""
     return {
         "JAX_COMPILATION_CACHE_DIR": str(caches.compiled()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": SHORT,
     }
 
 

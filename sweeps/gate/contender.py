@@ -16,6 +16,7 @@ from optimizers.spec import OptimizerSpec
 from rl_eval.gate.baseline import Release
 from rl_eval.records.provenance import provenance
 from rl_eval.settings import SettingsError, parse_assignment
+from sweeps.execution.places import asked, gpus
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,8 @@ def contender(name: str, settings: Mapping[str, Any]) -> Contender:
     if "weights" in resolved and spec.name in weights.TEMPLATES:
         used = dataclasses.asdict(weights.resolve(resolved["weights"], spec.name)[1])
     here = provenance()
+    if gpus():  # which this process keeps off
+        here["devices"] = list(asked())
     release = Release(
         optimizer=name,
         settings=dict(settings),

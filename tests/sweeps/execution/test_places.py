@@ -15,7 +15,7 @@ from sweeps.execution.places import Gpu, core_of, environment, gpus, places
 @pytest.fixture
 def devices(tmp_path, monkeypatch):
     """Two GPUs and the device files that come with them."""
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(module, "gpu_plugin", lambda: True)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for name in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm"):
@@ -43,8 +43,40 @@ def test_without_a_plugin_or_where_jax_is_told_so_there_is_no_gpu(devices, monke
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert gpus(devices) == []
     monkeypatch.delenv("JAX_PLATFORMS")
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "gpu_plugin", lambda: False)
     assert gpus(devices) == []
+
+
+def test_gpus_without_files_of_nvidias_driver_are_asked_for(devices, monkeypatch, tmp_path):
+    """Else every core would get a worker, all of them on one card: WSL 2, other makers."""
+    monkeypatch.setattr(module, "asked", lambda: ("AMD Instinct MI300X", "AMD Instinct MI300X"))
+    nothing = tmp_path / "dev"
+    nothing.mkdir()
+    assert gpus(nothing) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert gpus(nothing) == ["1"]
+    monkeypatch.setattr(module, "asked", lambda: ())
+    assert gpus(nothing) == []
+
+
+def test_a_child_that_is_asked_tells_of_accelerators_alone():
+    module.asked.cache_clear()
+    assert module.asked() == ()
+    module.asked.cache_clear()
+
+
+def test_the_process_that_has_workers_keeps_off_their_gpus(devices, monkeypatch):
+    told = []
+    monkeypatch.setattr(module, "processor_only", lambda: told.append(1))
+    monkeypatch.setattr(module, "gpus", lambda: ["0"])
+    module.leave_gpus_to_workers()
+    assert told
+    monkeypatch.setattr(module, "gpus", list)
+    module.leave_gpus_to_workers()
+    assert len(told) == 1
+    monkeypatch.setattr(module, "trouble", lambda: "JAX_PLATFORMS=cuda asks for cuda")
+    with pytest.raises(ValueError, match="JAX_PLATFORMS=cuda asks"):
+        module.leave_gpus_to_workers()
 
 
 def test_a_worker_has_a_gpu_to_itself_and_no_more_are_given_out(monkeypatch):
