@@ -14,6 +14,9 @@ from rl_eval.strict import STRICT
 
 SPREADS = 10.0  # how many times its own spread an optimizer may move
 FLOOR = 1e-5  # and how much anyway, relative to the leaf's largest update so far
+CEILING = (
+    0.5  # of an update: a leaf that is frozen deviates by all of it, a sign flip by twice that
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,7 @@ def learn(
     others: Mapping[str, Sequence[Float[np.ndarray, "step number"]]],
     leaves: tuple[str, ...],
     sizes: tuple[int, ...],
+    floor: float = FLOOR,
 ) -> tuple[Trajectory, dict[str, float]]:
     """The record of a trajectory, and its largest relative deviation by what was varied.
 
@@ -64,7 +68,7 @@ def learn(
     spread = np.max(
         [np.zeros_like(scale), *(d for runs in deviations.values() for d in runs)], axis=0
     )
-    tolerances = SPREADS * np.maximum.accumulate(spread) + FLOOR * scale
+    tolerances = SPREADS * np.maximum.accumulate(spread) + floor * scale
     largest = {
         name: max((float(_relative(d, scale).max()) for d in runs), default=0.0)
         for name, runs in deviations.items()
@@ -97,6 +101,23 @@ def judge(recorded: Trajectory, run: Float[np.ndarray, "step number"]) -> tuple[
         f"{relative[step, leaf]:.2g} of its largest update so far, where {allowed[step, leaf]:.1g} "
         f"is rounding; {int(beyond.any(axis=0).sum())} of {len(recorded.leaves)} leaves moved"
     )
+
+
+def unjudged(recorded: Trajectory, always: bool = False) -> tuple[str, ...]:
+    """Leaves that could be frozen, or move the other way, within the tolerance.
+
+    Args:
+        recorded: the trajectory.
+        always: a leaf must be judged at every step, by its largest update so far; not at one.
+    """
+    reference = _decode(recorded.sketches, sum(recorded.sizes))
+    tolerances = _decode(recorded.tolerances, len(recorded.leaves))
+    now = _per_leaf(np.where(np.isfinite(reference), np.abs(reference), 0), recorded.sizes)
+    size = _scale(reference, recorded.sizes) if always else now
+    moves, seen = now > 0, tolerances < CEILING * size
+    missed, caught = (moves & ~seen).any(axis=0), (moves & seen).any(axis=0)
+    blind = np.flatnonzero(missed if always else missed & ~caught)
+    return tuple(recorded.leaves[i] for i in blind)
 
 
 def _deviation(

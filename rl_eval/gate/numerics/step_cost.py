@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from rl_eval.gate.numerics.problems import NUM_STEPS, random_tree
-from rl_eval.gate.numerics.trajectory import Build, extra_args
+from rl_eval.gate.numerics.trajectory import Build, cpu, extra_args
 from rl_eval.ppo.update import optimizer_step
 from rl_eval.records.provenance import cpu_name
 
@@ -36,11 +36,16 @@ def state_bytes(build: Build) -> int:
 def step_ratio(build: Build, needs: frozenset[str]) -> float | None:
     """Time of a step over AdamW's; None for rules that need what only a training step has.
 
-    Both take turns, and the fastest call of each counts: what else the machine does can only
-    slow one down.
+    Both take turns on the processor, and the fastest call of each counts: what else the machine
+    does can only slow one down.
     """
     if "activations" in needs:
         return None
+    with cpu():
+        return _ratio(build, needs)
+
+
+def _ratio(build: Build, needs: frozenset[str]) -> float:
     calls = _steps(adamw, frozenset()), _steps(build, needs)
     fastest, spent, rounds = [float("inf")] * 2, 0.0, 0
     while rounds < ROUNDS or spent < SECONDS:
@@ -54,8 +59,8 @@ def step_ratio(build: Build, needs: frozenset[str]) -> float | None:
 
 
 def hardware() -> str:
-    """What a time is comparable on."""
-    return f"{cpu_name()}, {jax.devices()[0].device_kind}"
+    """The processor that a time was measured on."""
+    return f"{cpu_name()}, cpu"
 
 
 def _steps(build: Build, needs: frozenset[str]) -> Callable[[], Any]:

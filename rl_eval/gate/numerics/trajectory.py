@@ -19,6 +19,7 @@ Build = Callable[[int], optax.GradientTransformationExtraArgs]
 Sketches = Mapping[str, np.ndarray]  # by trajectory, [step, number]
 
 SKETCH = 16  # numbers kept of a leaf
+DRAWS = "random_bits"  # in the program of a rule that draws random numbers
 _EPOCHS, _MINIBATCHES = 2, 2
 
 
@@ -53,6 +54,17 @@ class Runner:
             self.optimizer, grads, params, state, value=value, **extra
         )
         return moved if self.course.moves else params, state, updates
+
+    @property
+    def draws(self) -> bool:
+        """Whether an update draws random numbers."""
+        params = _at(self.course.params, 0)
+        told = self.course.gradient(params, _at(self.course.given, 0, 0))
+        state = self.optimizer.init(params)
+        counted = self.compilations
+        traced = jax.make_jaxpr(self.update)(params, state, told, jnp.int32(0))
+        self.compilations = counted
+        return DRAWS in str(traced)
 
     def one(
         self,

@@ -16,6 +16,7 @@ from rl_eval.gate.numerics import tier
 from rl_eval.gate.numerics.golden import judge, learn
 from rl_eval.gate.numerics.problems import courses
 from rl_eval.gate.numerics.spread import JITTER, MEMBERS
+from rl_eval.gate.numerics.subject import Subject
 from rl_eval.gate.numerics.trajectory import Runner, cpu, leaf_names, leaf_sizes
 
 NEEDS = frozenset()
@@ -39,7 +40,7 @@ def regressions(findings):
 
 @pytest.fixture(scope="module")
 def adamw():
-    return tier.record(faulty.trusted, NEEDS)
+    return tier.record(Subject(faulty.trusted))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -60,7 +61,7 @@ def test_state_kept_twice_costs_too_much(adamw):
 
 
 def test_the_same_code_is_the_same(adamw):
-    findings = tier.check(faulty.trusted, NEEDS, adamw)
+    findings = tier.check(Subject(faulty.trusted), adamw)
     assert finding.verdict(findings) == "pass"
     assert {f.detail for f in findings if f.check.startswith("trajectory")} == {"same"}
 

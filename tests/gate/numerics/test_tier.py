@@ -15,6 +15,7 @@ import pytest
 from rl_eval.gate.numerics import step_cost, tier
 from rl_eval.gate.numerics.behaviour import behaviour
 from rl_eval.gate.numerics.problems import NUM_STEPS, courses
+from rl_eval.gate.numerics.subject import Subject
 from rl_eval.gate.numerics.trajectory import Runner
 from rl_eval.settings import SettingsError, read
 
@@ -34,11 +35,11 @@ def of_update(update, init=lambda params: ()):
 
 @pytest.fixture(scope="module")
 def recorded():
-    return tier.record(sgd, NETWORK)
+    return tier.record(Subject(sgd, NETWORK))
 
 
 def by_check(build, recorded):
-    return {f.check: f for f in tier.check(build, NETWORK, recorded)}
+    return {f.check: f for f in tier.check(Subject(build, NETWORK), recorded)}
 
 
 def test_a_record_survives_json_and_is_small(recorded):
@@ -128,11 +129,16 @@ def test_state_of_another_layout_is_named(recorded):
     assert "hidden']['bias']: float32[9] became bfloat16[9]" in found.detail
 
 
-def test_times_of_other_hardware_are_not_compared(recorded):
-    elsewhere = dataclasses.replace(recorded, hardware="another machine", step_ratio=1e-9)
-    (found,) = (f for f in tier.check_cost(sgd, NETWORK, elsewhere) if f.check == "step time")
-    assert found.verdict == "pass"
-    assert found.detail.startswith("not compared: recorded on another machine")
+def test_a_step_is_compared_on_other_hardware_too_with_twice_the_factor(recorded):
+    factor = recorded.step_ratio_factor
+    build = sgd
+    ratio = step_cost.step_ratio(build, frozenset())
+    for times, verdict in ((4.0, "regression"), (0.25, "pass")):
+        then = ratio / (times * factor * tier.ELSEWHERE)
+        elsewhere = dataclasses.replace(recorded, hardware="another machine", step_ratio=then)
+        found = tier.check_cost(build, frozenset(), elsewhere)[1]
+        assert (found.check, found.verdict) == ("step time", verdict)
+        assert "recorded on another machine" in found.detail
 
 
 def test_rules_that_need_more_are_fed():
@@ -143,10 +149,10 @@ def test_rules_that_need_more_are_fed():
         noise = 1 + 0.1 * jax.random.normal(key) + activations["hidden"].mean()
         return jax.tree.map(lambda g: -0.1 * (1 - share) * noise * g, grads), state
 
-    recorded = tier.record(of_update(update), needs)
+    recorded = tier.record(Subject(of_update(update), needs))
     assert list(recorded.trajectories) == ["mlp"]
     assert recorded.step_ratio is None
-    found = tier.check(of_update(update), needs, recorded)
+    found = tier.check(Subject(of_update(update), needs), recorded)
     assert {f.verdict for f in found} == {"pass"}
     assert found[0].detail == "same"
 
