@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_eval.gate.finding import Finding, Verdict
+from rl_eval.gate.finding import Finding, Found, Verdict
 from rl_eval.gate.numerics import step_cost
 from rl_eval.gate.numerics.axes.checked import check_axes
 from rl_eval.gate.numerics.axes.recorded import Axes, record_axes
@@ -223,7 +223,7 @@ def _bytes(build: Build, recorded: Numerics) -> Finding:
 def _time(build: Build, needs: frozenset[str], recorded: Numerics) -> Finding:
     then = recorded.step_ratio
     if then is None:
-        return _finding("step time", "pass", "not compared: it was not recorded")
+        return _finding("step time", "skipped", "not compared: it was not recorded")
     allowed, where = then * recorded.step_ratio_factor, ""
     if step_cost.hardware() != recorded.hardware:
         allowed, where = allowed * ELSEWHERE, f" on {recorded.hardware}"
@@ -236,5 +236,5 @@ def _time(build: Build, needs: frozenset[str], recorded: Numerics) -> Finding:
     return _finding("step time", "pass" if now <= allowed else "regression", detail)
 
 
-def _finding(check: str, verdict: Verdict, detail: str) -> Finding:
+def _finding(check: str, verdict: Found, detail: str) -> Finding:
     return Finding("numerics", check, verdict, detail)

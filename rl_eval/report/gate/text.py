@@ -22,10 +22,17 @@ def meaning(result: Result) -> str:
     """What the verdict is worth: a release may ship only if every tier was run."""
     ran = [tier for tier in TIERS if any(f.tier == tier for f in result.findings)]
     left = [tier for tier in TIERS if tier not in ran]
+    if result.verdict == "inconclusive" and not _lacks_seeds(result):
+        return "what the baseline says is too vague to judge by; see the numerics"
     if result.verdict != "pass" or not left:
         return MEANING[result.verdict]
     words = f"nothing found in {' and '.join(ran)}, but {' and '.join(left)} did not run"
     return f"{words}: this does not say that it may ship"
+
+
+def _lacks_seeds(result: Result) -> bool:
+    undecided = [f for f in result.findings if f.stands and f.verdict == "inconclusive"]
+    return not undecided or any(f.tier != "numerics" for f in undecided)
 
 
 def told(finding: Finding) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rl_eval.gate.finding import Finding, Verdict
+from rl_eval.gate.finding import Finding, Found
 from rl_eval.gate.numerics.axes import dtypes, leaks
 from rl_eval.gate.numerics.axes.horizon import NUM_STEPS, STRETCH
 from rl_eval.gate.numerics.axes.members import MEMBERS, members
@@ -12,7 +12,7 @@ from rl_eval.gate.numerics.axes.recorded import HORIZON, Axes, Stage
 from rl_eval.gate.numerics.axes.trees import paths
 from rl_eval.gate.numerics.spread import one_line
 
-Said = tuple[Verdict, str]
+Said = tuple[Found, str]
 
 TOGETHER = 1e-4, 2e-2  # floor and ceiling of a member's distance from itself alone
 ROUNDING = 10.0  # how many times as far as rounding moves it
@@ -41,7 +41,7 @@ def _raised(name: str, recorded: Axes | None, why: str) -> Said:
     """What raises is a regression, unless the baseline is known to raise there too."""
     axis = {"effect of dtypes": "dtypes", "long run alone": HORIZON}.get(name, name)
     known = recorded is not None and axis in recorded.raised
-    return ("pass" if known else "regression"), f"raises {why}"
+    return ("skipped" if known else "regression"), f"raises {why}"
 
 
 def _members(stage: Stage, recorded: Axes | None) -> Said:
@@ -89,7 +89,7 @@ def _names(stage: Stage, recorded: Axes | None) -> Said:
 
 def _effects(stage: Stage, recorded: Axes | None) -> Said:
     if stage.names.draws:
-        return "pass", "not compared: it draws random numbers, which are others in each dtype"
+        return "skipped", "not compared: it draws random numbers, which are others in each dtype"
     leaves, largest = paths(stage.bench.params), 0.0
     for mix, distances in dtypes.effects(stage.bench).items():
         known = recorded.effects.get(mix) if recorded is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from rl_eval.gate.finding import Finding, Verdict
+from rl_eval.gate.finding import Finding, Found, Verdict
 from rl_eval.gate.numerics.axes import alone
 from rl_eval.gate.numerics.axes.recorded import HORIZON, Axes, Stage
 from rl_eval.gate.numerics.axes.sheet import Sheet
@@ -19,14 +19,14 @@ SCRATCH_FACTOR, SCRATCH_MORE = 1.1, 32_768  # times and bytes of temporaries tha
 def check_axes(subject: Subject, recorded: Axes | None) -> list[Finding]:
     """A finding an axis; without a record, the candidate is compared with itself alone."""
     if ACTIVATIONS in subject.needs:
-        return [_finding("axes", "pass", "not looked at: it reads activations")]
+        return [_finding("axes", "skipped", "not looked at: it reads activations")]
     if recorded is not None:
         subject = _as_recorded(subject, recorded)
     stage = Stage(subject)
     if recorded is None:
         said = ", ".join(stage.looks())
         detail = f"not recorded: {said}; record the baseline again to have them compared"
-        findings = [_finding("axes", "pass", detail)]
+        findings = [_finding("axes", "skipped", detail)]
     else:
         findings = [*_compared(stage, recorded), scratch(stage, recorded)]
     return findings + alone.check_alone(stage, recorded)
@@ -44,7 +44,7 @@ def _as_recorded(subject: Subject, recorded: Axes) -> Subject:
 def _compared(stage: Stage, recorded: Axes) -> list[Finding]:
     findings = [compare(stage, recorded, axis) for axis in recorded.trajectories]
     return findings + [
-        _finding(axis, "pass", f"not recorded: the baseline raised {why}")
+        _finding(axis, "skipped", f"not recorded: the baseline raised {why}")
         for axis, why in recorded.raised.items()
     ]
 
@@ -53,7 +53,7 @@ def compare(stage: Stage, recorded: Axes, axis: str) -> Finding:
     """One axis with what was recorded of it."""
     look = stage.looks().get(axis)
     if look is None:
-        return _finding(axis, "pass", "not compared: the candidate has no such hyperparameter")
+        return _finding(axis, "skipped", "not compared: the candidate has no such hyperparameter")
     try:
         return _finding(axis, *judge_all(axis, recorded.trajectories[axis], look(0)))
     except Exception as error:
@@ -91,7 +91,7 @@ def scratch(stage: Stage, recorded: Axes) -> Finding:
     """Temporaries of a step; reuse of them is XLA's, so that a little more is no change."""
     check, then = "scratch memory", recorded.scratch_bytes
     if then is None:
-        return _finding(check, "pass", "not recorded")
+        return _finding(check, "skipped", "not recorded")
     try:
         now = stage.sizes.scratch_bytes
     except Exception as error:
@@ -106,5 +106,5 @@ def _first(said: list[str]) -> str:
     return said[0] + more
 
 
-def _finding(check: str, verdict: Verdict, detail: str) -> Finding:
+def _finding(check: str, verdict: Found, detail: str) -> Finding:
     return Finding("numerics", check, verdict, detail)
