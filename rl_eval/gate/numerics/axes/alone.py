@@ -20,7 +20,7 @@ EFFECT = 0.2  # distance of updates in another dtype from those in float32
 EFFECT_FACTOR, EFFECT_MORE = 3.0, 0.01  # where the baseline's is known
 SLOWER = 2.0  # times as slow at the end of a long run as at its beginning
 LEAK = 24.0  # bytes a step: a number and its place in a list
-LEAK_TRIES = 3
+LEAK_TRIES = 2
 
 
 def check_alone(stage: Stage, recorded: Axes | None) -> list[Finding]:
