@@ -37,7 +37,10 @@ def subject(spec: OptimizerSpec, settings: Mapping[str, Value]) -> Subject:
     """An optimizer with those settings, and what can be varied of it."""
     own = dict(settings)
     values = spec.resolve(own)
-    traced = {h.name: values[h.name] for h in spec.hyperparameters if h.traced}
+    numbers = {name: x for name, x in values.items() if isinstance(x, float)}
+    traced = {
+        h.name: numbers[h.name] for h in spec.hyperparameters if h.traced and h.name in numbers
+    }
     found = {h.name: other_values(h, values[h.name]) for h in spec.hyperparameters}
     return Subject(
         build=lambda num_steps, **changed: spec.build(num_steps, **{**own, **changed}),
@@ -56,7 +59,9 @@ def other_values(h: Hyperparameter, value: Value) -> tuple[Value, ...]:
     """
     if isinstance(h.domain, Choice):
         others = tuple(x for x in h.domain.values if x != value)
-        return tuple(float(x) for x in others) if h.traced else others
+        if h.traced:
+            return tuple(float(x) for x in others)
+        return tuple(x for x in others if x is None or isinstance(x, (bool, int, float, str)))
     if h.domain is not None:
         return float(h.domain.low), float(h.domain.high)
     if isinstance(value, bool):
