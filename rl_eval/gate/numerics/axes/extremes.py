@@ -16,7 +16,10 @@ _ODD_STEP = 2  # of the gradient that is not finite
 
 
 def extreme_gradients(bench: Bench) -> Look:
-    """None, huge and tiny ones (beyond float32's range when squared), sparse, NaN, infinite."""
+    """None, huge and tiny ones (beyond float32's range when squared), sparse, NaN, infinite.
+
+    And ordinary ones where the parameters are zero or huge.
+    """
     changes: dict[str, Callable[[Any], Any]] = {
         "zero": lambda g: scaled(g, 0.0),
         "huge": lambda g: scaled(g, 1e30),
@@ -30,12 +33,14 @@ def extreme_gradients(bench: Bench) -> Look:
         "-inf everywhere": lambda g: jax.tree.map(lambda x: _spoiled(x, -np.inf, True), g),
     }
     runs = {
-        f"gradients: {name}": lambda grads, values, change=change: bench.default(
-            change(grads), values
-        )
+        f"gradients: {name}": functools.partial(_with_gradients, bench, change)
         for name, change in changes.items()
     }
-    return bench.look(runs)
+    params = {
+        f"parameters: {name}": functools.partial(_with_params, bench, factor)
+        for name, factor in (("zero", 0.0), ("huge", 1e15))
+    }
+    return bench.look({**runs, **params})
 
 
 def other_losses(bench: Bench) -> Look:
@@ -61,6 +66,15 @@ def no_loss(bench: Bench) -> Look:
         return bench.untold(bench.subject.arrays(), bench.params, grads, values)
 
     return bench.look({"losses: none": run})
+
+
+def _with_gradients(bench: Bench, change: Callable[[Any], Any], grads: Any, values: Any) -> Any:
+    return bench.default(change(grads), values)
+
+
+def _with_params(bench: Bench, factor: float, grads: Any, values: Any) -> Any:
+    params = scaled(bench.params, factor)
+    return bench.alone()(bench.subject.arrays(), params, grads, values)
 
 
 def _with_losses(bench: Bench, changed: np.ndarray, grads: Any, values: Any) -> Any:
