@@ -12,22 +12,17 @@ import dataclasses
 import os
 import resource
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import jax
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # else `optimizers` is the file beside this one
-
-from rl_eval.cli.train import handle
-from rl_eval.config import RunConfig
-from rl_eval.ppo.learner import Optimizer
-from rl_eval.run.runner import build, start
+from rl_eval.config import alone
+from rl_eval.run.build import build, start
 from rl_eval.setup.configure import resolve
+from rl_eval.setup.optimizer import Prepared, prepare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +38,11 @@ class Benchmark:
     """About how long a repeat runs."""
 
 
-def measure(
-    config: RunConfig, optimizer: Optimizer, numbers: dict[str, float], args: Benchmark
-) -> tuple[list[float], float]:
+def measure(run: Prepared, args: Benchmark) -> tuple[list[float], float]:
     """Steps per second of each repeat, and compile seconds."""
+    config, optimizer = run.config, run.optimizer
     built = build(config, optimizer)
-    population, state = built.population, start(config, built, numbers)
+    population, state = built.population, start(alone(config), built, optimizer)
     begun = time.perf_counter()
     state = jax.block_until_ready(population.warm_up(state))
     compile_s = time.perf_counter() - begun
@@ -68,9 +62,8 @@ def main(args: Benchmark) -> None:
     table = Table("env", "optimizer", "steps/s median", "min .. max", "compile s", "peak RSS MB")
     for env in args.env:
         for name in args.optimizers:
-            config, spec = resolve(env=env, optimizer=name, flags={}, assignments=args.set)
-            static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
-            rates, compile_s = measure(config, handle(spec, static), numbers, args)
+            config, _ = resolve(env=env, optimizer=name, flags={}, assignments=args.set)
+            rates, compile_s = measure(prepare(config), args)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             spread = f"{min(rates):,.0f} .. {max(rates):,.0f}"
             median = f"{statistics.median(rates):,.0f}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 
 from optimizers.handcrafted import HANDCRAFTED
 from optimizers.importing import describe
@@ -32,6 +35,7 @@ BUILT_IN: tuple[OptimizerSpec, ...] = (
 )
 
 _registered: dict[str, OptimizerSpec] = {spec.name: spec for spec in BUILT_IN}
+_known: ContextVar[Mapping[str, OptimizerSpec]] = ContextVar("known", default=MappingProxyType({}))
 
 
 def names() -> tuple[str, ...]:
@@ -45,6 +49,8 @@ def get(name: str, folders: Sequence[Path] = ()) -> OptimizerSpec:
     Raises:
         ValueError: unknown (the near names are listed), or it cannot be loaded (with the reason).
     """
+    if name in (here := _known.get()):
+        return here[name]
     if ":" in name:
         return from_reference(name, folders)
     if name in _registered:
@@ -66,6 +72,16 @@ def register(spec: OptimizerSpec) -> None:
     if ":" in spec.name or spec.name in {built_in.name for built_in in BUILT_IN}:
         raise ValueError(f"optimizer name '{spec.name}' is taken or contains ':'; choose another")
     _registered[spec.name] = spec
+
+
+@contextmanager
+def known(specs: Mapping[str, OptimizerSpec]) -> Iterator[None]:
+    """Within this block and thread, names that lead to optimizers nobody else can see."""
+    token = _known.set({**_known.get(), **specs})
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 def _installed() -> dict[str, EntryPoint]:

@@ -7,7 +7,7 @@ optimizer. Planning again from them gives the same trials, and more where a desi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +68,22 @@ class Plan:
         return make_space(self.space, self.optimizers, self.source)
 
 
-def space_values(preset: str | None, file: Path | None) -> tuple[dict[str, Any], str]:
-    """The plain values of a preset or file, and where they are from.
+def space_values(
+    preset: str | None, space: str | Path | Mapping[str, Any] | None
+) -> tuple[dict[str, Any], str]:
+    """The plain values of a preset, a file or a mapping, and where they are from.
 
     Raises:
         SettingsError: neither or both, or nothing to be read there.
     """
-    if (preset is None) == (file is None):
+    if preset is not None and space is None:
+        return read_file(presets.path(preset)), f"preset {preset}"
+    if space is None or preset is not None:
         names = ", ".join(presets.names())
         raise SettingsError(f"give one of --preset ({names}) and --space FILE.yaml")
-    path = file if preset is None else presets.path(preset)
-    assert path is not None
-    return read_file(path), str(path) if preset is None else f"preset {preset}"
+    if isinstance(space, Mapping):
+        return dict(space), "space"
+    return read_file(Path(space)), str(space)
 
 
 def trials_of(described: Plan) -> list[Trial]:
@@ -112,6 +116,19 @@ def write(out: Path, described: Plan, trials: Sequence[Trial]) -> None:
     write_sweep(out, record)
 
 
+def planned_in(out: Path) -> Plan:
+    """The plan of a sweep directory.
+
+    Raises:
+        RecordError: none is there, or it cannot be read.
+    """
+    file = out / PLAN
+    try:
+        return read(Plan, read_object(file), str(file))
+    except SettingsError as error:
+        raise RecordError(str(error)) from None
+
+
 def extended(
     out: Path, seeds: Sequence[int] | None, trials: int | None, command: str
 ) -> tuple[Plan, list[Trial]]:
@@ -122,11 +139,7 @@ def extended(
         SettingsError: trials that are there would not be among those of the larger design.
     """
     there = {trial.id for trial in read_sweep(out).planned}
-    file = out / PLAN
-    try:
-        old = read(Plan, read_object(file), str(file))
-    except SettingsError as error:
-        raise RecordError(str(error)) from None
+    old = planned_in(out)
     for base in old.bases:
         found_again(base)
     more = tuple(dict.fromkeys((*old.seeds, *(seeds or ()))))

@@ -13,27 +13,28 @@ from pathlib import Path
 import numpy as np
 
 from optimizers.registry import BUILT_IN
-from rl_eval.cli.train import handle
-from rl_eval.config import config_id
+from rl_eval.config import alone, config_id
 from rl_eval.records.run import RunDirectory
-from rl_eval.run import checkpoint, runner
+from rl_eval.run import checkpoint
+from rl_eval.run.build import build, start
 from rl_eval.run.member import Member
 from rl_eval.setup.configure import resolve
+from rl_eval.setup.optimizer import prepare
 
 ITERATIONS = 6
 SMALL = ("num_envs=2", "num_steps=8", "num_minibatches=2", "update_epochs=1", "hidden_sizes=[4]")
 
 
 def parts(name):
-    config, spec = resolve(
+    config, _ = resolve(
         env="CartPole-v1",
         optimizer=name,
         flags={"total_timesteps": ITERATIONS * 16},
         assignments=SMALL,
     )
-    static, numbers = spec.split(spec.resolve(config.optimizer.hyperparameters))
-    built = runner.build(config, handle(spec, static))
-    return config, built.population, runner.start(config, built, numbers)
+    optimizer = prepare(config).optimizer
+    built = build(config, optimizer)
+    return config, built.population, start(alone(config), built, optimizer)
 
 
 def first(name, folder):

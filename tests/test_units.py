@@ -8,10 +8,10 @@ import re
 import pytest
 
 from rl_eval import config
-from rl_eval.cli import evaluate
 from rl_eval.cli.train import Train
 from rl_eval.envs.protocols import CLASSIC, MACHADO, AtariOptions
 from rl_eval.records import run
+from rl_eval.run import flavours
 
 # Every field that counts time in an environment, and in what. "env steps" are agent steps: one
 # action each. "emulator frames" are `frame_skip` times as many, and there are none but on Atari.
@@ -32,8 +32,8 @@ UNITS = {
     (run.EvalRow, "gradient_steps"): "gradient steps",
     (run.EvalRow, "length_mean"): "env steps",
     (run.EvalRow, "lengths"): "env steps",
-    (evaluate.Row, "length_mean"): "env steps",
-    (evaluate.Row, "lengths"): "env steps",
+    (flavours.Row, "length_mean"): "env steps",
+    (flavours.Row, "lengths"): "env steps",
     (Train, "total_timesteps"): "env steps",
 }
 COUNTS = re.compile(r"step|frame|length|^every$|stack_num|noop_max")

@@ -10,21 +10,20 @@ from rich.table import Table
 
 from rl_eval.cli.exits import DIVERGED, DONE, FAILED
 from rl_eval.report.comparison.estimates import aggregates, finals, improvements, plain
-from rl_eval.report.comparison.scores import Comparison, read_comparison
+from rl_eval.report.comparison.scores import Comparison
 from rl_eval.report.comparison.tables import ranged
+from sweeps.comparing import Comparison as Compared
 
 
-def report(out: Path, console: Console) -> tuple[int, dict[str, Any]]:
+def report(compared: Compared, console: Console) -> tuple[int, dict[str, Any]]:
     """Write the page, show the table; exit code and what --json prints."""
-    comparison = read_comparison(out)
+    comparison, out = compared.scores, compared.path
     summary = {"compare_dir": str(out), **summarised(comparison)}
     console.print(_table(comparison, out))
     for problem in comparison.problems:
         console.print(f"left out: {problem}", highlight=False, soft_wrap=True, markup=False)
     try:
-        from rl_eval.report.comparison.page import render
-
-        page = render(comparison, out / "report")[0]
+        page = compared.report()
         console.print(str(page), highlight=False, soft_wrap=True)
     except ImportError as error:
         text = f"{error}; the page needs pip install 'rl-eval[sweeps]', then rl-eval report {out}"

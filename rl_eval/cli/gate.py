@@ -10,65 +10,7 @@ import tyro
 
 from rl_eval.cli.exits import DONE, INCONCLUSIVE, REGRESSION
 from rl_eval.terminal import Console
-
-_Assignments = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """Record a release that is trusted: the baseline of later checks."""
-
-    optimizer: str
-    """Registered name or module:attribute."""
-    out: Path
-    """The baseline file."""
-    set: _Assignments = ()
-    """key=value: any hyperparameter of the optimizer, PPO or the network; repeatable."""
-    tiers: str | None = None
-    """numerics, probes, benchmark, separated by commas. Default the first two; --suite adds it."""
-    suite: str | None = None
-    """Of the benchmark: a suite (default minatar-4) or environments, separated by commas."""
-    learning_rates: str | None = None
-    """Of the benchmark, separated by commas; each is a unit of its own. Default: as set."""
-    learning_rate_name: str | None = None
-    """The hyperparameter that is the learning rate, if it is called neither learning_rate nor
-    lr."""
-    seeds: str = "12"
-    """Of the benchmark: how many, or which. The most that a check can use."""
-    work: Path | None = None
-    """Where runs are kept, to go on after a kill. Default: beside --out."""
-    workers: int | None = None
-    """Worker processes. Default: one a core."""
-    overwrite: bool = False
-    """Replace the baseline file that is there."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """Check a candidate. Exit code: 0 pass, 1 regression, 4 inconclusive, 2 wrong usage."""
-
-    baseline: Path
-    """What `rl-eval gate record` wrote."""
-    candidate: str
-    """Registered name or module:attribute."""
-    set: _Assignments = ()
-    """key=value over the candidate's own defaults and what the baseline was given; repeatable."""
-    tiers: str | None = None
-    """As of record."""
-    suite: str | None = None
-    """Adds the benchmark; must be the suite that was recorded."""
-    seeds: int | None = None
-    """Of the benchmark: the most per environment. Default: all that were recorded."""
-    margin: float = 0.1
-    """Loss of normalised score on the benchmark that is still accepted."""
-    alpha: float = 0.05
-    """Chance of a false alarm, and of a false pass."""
-    out: Path | None = None
-    """Directory of the report. Default gate/<baseline>-<candidate>."""
-    work: Path | None = None
-    """Where runs are kept, to go on after a kill. Default OUT/work."""
-    workers: int | None = None
-    """Worker processes. Default: one a core."""
+from sweeps.gate.options import Check, Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +41,8 @@ class Gate:
 
     action: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[
-            Annotated[Record, tyro.conf.subcommand("record")]
-            | Annotated[Check, tyro.conf.subcommand("check")]
+            Annotated[tyro.conf.UseAppendAction[Record], tyro.conf.subcommand("record")]
+            | Annotated[tyro.conf.UseAppendAction[Check], tyro.conf.subcommand("check")]
             | Annotated[Explain, tyro.conf.subcommand("explain")]
             | Annotated[Power, tyro.conf.subcommand("power")]
         ]

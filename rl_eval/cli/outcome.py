@@ -12,15 +12,16 @@ from rich.table import Table
 
 from rl_eval.cli.exits import DIVERGED, DONE
 from rl_eval.config import RunConfig
+from rl_eval.run.runner import recorded_results
+from rl_eval.run.view import Run
 
 
-def report(
-    console: Console, config: RunConfig, out: Path, results: list[Any], *, as_json: bool
-) -> int:
+def report(console: Console, run: Run, *, as_json: bool) -> int:
     """Show the table and, if asked for, the object; the exit code of the command."""
-    _table(console, config, results)
+    results = recorded_results(run.members) or []
+    _table(console, run.config, results)
     if as_json:
-        print(json.dumps(summary(config, out, results), allow_nan=False))
+        print(json.dumps(summary(run.config, run.path, results), allow_nan=False))
     return DIVERGED if any(r.status == "diverged" for r in results) else DONE
 
 

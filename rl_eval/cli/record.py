@@ -8,11 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_eval.cli.evaluate import configured, outside
 from rl_eval.cli.exits import DONE
 from rl_eval.config import Policy
-from rl_eval.settings import SettingsError
-from rl_eval.setup.modules import found_again
 from rl_eval.terminal import Console
 
 
@@ -34,25 +31,15 @@ class Record:
 
 def run(args: Record) -> int:
     """Exit code of the command."""
-    from gymnasium.error import DependencyNotInstalled
+    from rl_eval.setup.evaluating import record
 
-    from rl_eval.reading import read_run
-    from rl_eval.run import video
-    from rl_eval.run.trained import load_trained
-
-    outside(args.run, args.out)
-    if args.episodes < 1:
-        raise SettingsError(f"--episodes must be at least 1, got {args.episodes}")
-    found_again(read_run(args.run).config)
-    trained = load_trained(args.run, args.checkpoint)
-    config = configured(trained.config, args.episodes, args.policy)
-    try:
-        made = video.record(config, trained.params, trained.iteration, args.out)
-    except (ModuleNotFoundError, DependencyNotInstalled) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"{reason}: pip install 'rl-eval[video]'") from None
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+    made = record(
+        args.run,
+        args.out,
+        episodes=args.episodes,
+        policy=args.policy,
+        checkpoint=args.checkpoint,
+    )
     console = Console(highlight=False)
     for game in made.games:
         console.print(f"return {game.total:,.2f} in {game.length:,} env steps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -27,11 +27,17 @@ class Optimizer(NamedTuple):
     make: (number of gradient steps of the run, traced hyperparameters) to an optax transformation.
     needs: extra arguments beyond `params` and `value`; see `optimizers.spec`.
     eval_params: (opt_state, params) to the parameters to evaluate, where they are not `params`.
+    traced: names of the hyperparameters that `make` is given as arrays.
     """
 
     make: Callable[[int, dict[str, Array]], optax.GradientTransformationExtraArgs]
     needs: frozenset[str] = frozenset()
     eval_params: Callable[[Any, Any], Any] | None = None
+    traced: tuple[str, ...] = ()
+
+    def numbers(self, hyperparameters: Mapping[str, Any]) -> dict[str, float]:
+        """The traced ones of all its hyperparameters."""
+        return {name: hyperparameters[name] for name in self.traced}
 
 
 class UpdateMetrics(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live bar, or plain lines where there is no terminal."""
+"""Progress of a run: a live bar on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from rl_eval.run.loop import Progress as RunProgress
+from rl_eval.run.notebook import notebook_bar
 from rl_eval.text import printable
 
 PLAIN_SECONDS = 10.0  # between two plain lines
@@ -38,6 +39,10 @@ def _line(p: RunProgress) -> str:
 @contextmanager
 def live(console: Console, title: str) -> Iterator[Callable[[RunProgress], None]]:
     """A callback that shows progress on `console` for as long as the context lasts."""
+    if console.is_jupyter and not console.quiet:
+        bar_of = notebook_bar(title)
+        yield lambda p: bar_of(p.env_steps / p.total_env_steps, _line(p))
+        return
     if not console.is_terminal:
         yield _plain(console, title)
         return

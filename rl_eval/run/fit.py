@@ -15,9 +15,7 @@ from rl_eval.settings import SettingsError
 from rl_eval.types import Environment
 
 
-def check_optimizer(
-    config: RunConfig, optimizer: Optimizer, numbers: Mapping[str, float], env: Environment
-) -> None:
+def check_optimizer(config: RunConfig, optimizer: Optimizer, env: Environment) -> None:
     """Trace the first step of the optimizer; nothing is compiled or run.
 
     Rules that need more than params and value are only begun.
@@ -35,6 +33,7 @@ def check_optimizer(
             return state
         return rule.update(params, state, params, value=jnp.float32(0))
 
+    numbers = optimizer.numbers(config.optimizer.hyperparameters)
     try:
         jax.eval_shape(step, {name: jnp.float32(number) for name, number in numbers.items()})
     except Exception as error:  # whatever a user's code raises

@@ -11,30 +11,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from rl_eval.config import RunConfig, alone, to_dict
 from rl_eval.envs.base import closed
-from rl_eval.envs.registry import make_env
 from rl_eval.envs.scores import random_score
 from rl_eval.errors import machine_fault
-from rl_eval.ppo.learner import Optimizer, make_learner
-from rl_eval.ppo.networks import make_network
-from rl_eval.ppo.population import Population, make_population
-from rl_eval.ppo.state import TrainState, traced
+from rl_eval.ppo.learner import Optimizer
+from rl_eval.ppo.state import TrainState
 from rl_eval.reading import Recorded
 from rl_eval.records.lock import LockedError, locked
 from rl_eval.records.provenance import provenance
 from rl_eval.records.run import INTERRUPTED, RunDirectory, RunExistsError, Status, write_json
+from rl_eval.run.build import Build, Built, build, start
 from rl_eval.run.cost import measure
-from rl_eval.run.evaluate import Evaluator, make_evaluator
 from rl_eval.run.fit import check_optimizer
-from rl_eval.run.loop import MAX_CHUNK, Clock, Progress, Session, evaluate_if_due, go, save
+from rl_eval.run.loop import Clock, Progress, Session, evaluate_if_due, go, save
 from rl_eval.run.member import Member
 from rl_eval.run.restoring import filled, newest_checkpoints, wall_s_of
 from rl_eval.run.sinks import Sinks
 from rl_eval.run.stop import Terminated, graceful
-from rl_eval.settings import SettingsError
 from rl_eval.types import Environment
 
 
@@ -78,26 +73,13 @@ class Options:
 class Planned(NamedTuple):
     """One run of one seed that is yet to begin.
 
-    numbers: the optimizer's traced hyperparameters.
     facts: go into its record as they are, beside what the machine and the code say.
     """
 
     config: RunConfig
-    numbers: Mapping[str, float]
     out: Path
     facts: Mapping[str, Any]
 
-
-class Built(NamedTuple):
-    """The compiled parts that a configuration describes."""
-
-    env: Environment
-    population: Population
-    evaluator: Evaluator | None
-    eval_params: Callable[[Any, Any], Any] | None
-
-
-Build = Callable[..., Built]  # as `build`
 
 _INTERRUPTED = f"{INTERRUPTED}; `rl-eval train --resume` goes on"
 
@@ -109,67 +91,9 @@ def run_directories(config: RunConfig, out: Path) -> list[Path]:
     return [out / f"seed-{seed}" for seed in config.seeds]
 
 
-def build(
-    config: RunConfig,
-    optimizer: Optimizer,
-    resumed: int = 0,
-    like: Built | None = None,
-    seeds: Sequence[int] = (),
-) -> Built:
-    """Environment pool, population and evaluator; `resumed`: how often the run was so far.
-
-    `seeds`: of the members, where they are not those of `config`; there may be equal ones.
-    `like`: those of a configuration that differs in no more than seeds (as many) and traced
-    numbers. Its compiled programs serve again, unless a simulator lives outside of them.
-
-    Raises:
-        SettingsError: the parts do not fit together.
-    """
-    try:
-        env = make_env(
-            config.env.id,
-            num_envs=config.ppo.num_envs,
-            seeds=tuple(seeds) or config.seeds,
-            path=config.env.path,
-            atari=config.env.atari,
-            kwargs=config.env.kwargs,
-            index=resumed,
-        )
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-    if like is not None and env.jittable and env.rewindable:
-        return like._replace(env=env)
-    try:
-        network = make_network(config.network, env.observation, env.num_actions)
-    except ValueError as error:
-        env.close()
-        raise SettingsError(str(error)) from None
-    learner = make_learner(network, optimizer, config.ppo, config.num_iterations)
-    special = optimizer.eval_params
-    return Built(
-        env,
-        make_population(env, network, learner, config.ppo, MAX_CHUNK),
-        None if config.evaluation.every is None else make_evaluator(config, network),
-        jax.jit(jax.vmap(special)) if special else None,
-    )
-
-
-def start(config: RunConfig, built: Built, numbers: Mapping[str, float]) -> TrainState:
-    """The first state; `numbers` are the optimizer's traced hyperparameters."""
-    return _started(built, [(one, numbers) for one in alone(config)])
-
-
-def _started(built: Built, members: Sequence[tuple[RunConfig, Mapping[str, float]]]) -> TrainState:
-    """The first state of members with a seed and traced numbers of their own."""
-    each = [traced(config.hparams, dict(numbers)) for config, numbers in members]
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
-    return built.population.init([config.seeds[0] for config, _ in members], stacked, built.env)
-
-
 def train(
     config: RunConfig,
     optimizer: Optimizer,
-    numbers: dict[str, float],
     out: Path,
     facts: Mapping[str, Any],
     options: Options = Options(),
@@ -188,7 +112,7 @@ def train(
     """
     siblings = {"population": list(config.seeds)}
     planned = [
-        Planned(one, numbers, path, {**siblings, **facts})
+        Planned(one, path, {**siblings, **facts})
         for one, path in zip(alone(config), run_directories(config, out), strict=True)
     ]
     return train_together(planned, optimizer, options, make)
@@ -216,7 +140,7 @@ def train_together(
     path = {"env_path": built.env.path, "env_path_reason": built.env.path_reason}
     with ExitStack() as held:
         held.enter_context(closed(built.env))
-        check_optimizer(config, optimizer, planned[0].numbers, built.env)
+        check_optimizer(configs[0], optimizer, built.env)
         here = {**provenance(), **path}
         held.enter_context(_held(directories, options.notify))
         _say_path(built.env, options)
@@ -225,14 +149,13 @@ def train_together(
             directory.create(to_dict(one.config), {**here, **alone_in, **one.facts})
         session = _session(config, configs, built, optimizer, directories, options)
         with _closing(directories):
-            state = _started(built, [(one.config, one.numbers) for one in planned])
+            state = start(configs, built, optimizer)
         return _run(session, state, Clock(), options)
 
 
 def resume(
     config: RunConfig,
     optimizer: Optimizer,
-    numbers: dict[str, float],
     out: Path,
     options: Options = Options(),
     make: Build = build,
@@ -253,11 +176,11 @@ def resume(
         times = 1 + max(directory.times_resumed() for directory in directories)
         built = make(config, optimizer, times if found else 0)
         held.enter_context(closed(built.env))
-        check_optimizer(config, optimizer, numbers, built.env)
+        check_optimizer(config, optimizer, built.env)
         _say_path(built.env, options)
         session = _session(config, alone(config), built, optimizer, directories, options)
         with _closing(directories):
-            state, clock = start(config, built, numbers), Clock()
+            state, clock = start(alone(config), built, optimizer), Clock()
         if found:
             state = filled(state, found, built.env.rewindable)
             clock = Clock(found[0].iteration, wall_s_of(found[0]))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from optimizers import registry
 from optimizers.spec import OptimizerSpec
 from rl_eval.config import EvaluationConfig, NetworkConfig, PPOConfig, PPOHparams, RunConfig
 from rl_eval.defaults import defaults_for
 from rl_eval.envs.protocols import AtariOptions, protocol
 from rl_eval.settings import SettingsError, merge, near, parse_assignment, read, read_file
-from rl_eval.setup.modules import environment, folder_of, folders
+from rl_eval.setup.modules import environment, folder_of
+from rl_eval.setup.objects import spec_of
 
 LINES_PER_RUN = 200  # metrics lines written unless log_every says otherwise
 
@@ -33,10 +34,15 @@ def resolve(
     optimizer: str | None,
     flags: Mapping[str, Any],
     assignments: Sequence[str] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
     file: Path | None = None,
     atari_protocol: str | None = None,
 ) -> tuple[RunConfig, OptimizerSpec]:
-    """The full configuration: flags over --set over the file over the family's defaults.
+    """The full configuration: flags over settings over the file over the family's defaults.
+
+    Args:
+        assignments: `key=value` texts; `settings`: the same as a mapping. A key may leave its
+            section out.
 
     Raises:
         SettingsError: anything wrong with what was given, in one line.
@@ -51,26 +57,24 @@ def resolve(
     described, env_folder = environment(env_id, _path(given, "env", "folder"))
     own = not optimizer or optimizer == _path(given, "optimizer", "name")
     folder = folder_of(name, _path(given, "optimizer", "folder") if own else None)
-    family = described.family
+    spec, family = spec_of(name, folder), described.family
     try:
-        spec = registry.get(name, folders(folder))
         atari = protocol(atari_protocol) if atari_protocol else None
     except ValueError as error:
         raise SettingsError(str(error)) from None
     if not own:
         given.pop("optimizer", None)
-    values = merge(_base(env_id, family, spec), _with_own_rate(given, spec))
+    values = merge(_base(env_id, family, name, spec), _with_own_rate(given, spec))
     if atari is not None:
         if family != "atari":
             raise SettingsError(f"--protocol is for Atari games; {env_id} is not one")
         values = merge(values, {"env": {"atari": dataclasses.asdict(atari)}})
-    for text in assignments:
-        values = merge(values, _assignment(text, spec, family))
+    for key, value in (*map(parse_assignment, assignments), *settings.items()):
+        values = merge(values, _nested(key, value, spec, family))
     values = merge(values, flags)
     values["env"] |= {"id": env_id, "folder": env_folder}
     try:
-        settings = values["optimizer"]["hyperparameters"]
-        resolved = spec.resolve(settings)
+        resolved = spec.resolve(values["optimizer"]["hyperparameters"])
         values["optimizer"] = {"name": name, "hyperparameters": resolved, "folder": folder}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(str(error)) from None
@@ -99,7 +103,7 @@ def _path(values: Mapping[str, Any], *keys: str) -> Any:
     return values
 
 
-def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
+def _base(env_id: str, family: str, name: str, spec: OptimizerSpec) -> dict[str, Any]:
     defaults = defaults_for(family)
     known = {h.name for h in spec.hyperparameters}
     adam = spec.name in ("adam", "adamw")
@@ -107,7 +111,7 @@ def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
     return {
         "env": {"id": env_id, "path": "auto", "atari": atari},
         "optimizer": {
-            "name": spec.name,
+            "name": name,
             "hyperparameters": {k: v for k, v in defaults.adam.items() if adam and k in known},
         },
         "total_timesteps": defaults.total_timesteps,
@@ -119,11 +123,10 @@ def _base(env_id: str, family: str, spec: OptimizerSpec) -> dict[str, Any]:
     }
 
 
-def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
-    """The nested value of one `key=value`, whose key may leave its section out."""
-    key, value = parse_assignment(text)
-    if argument := key.removeprefix("env.kwargs.") if key.startswith("env.kwargs.") else "":
-        return {"env": {"kwargs": {argument: value}}}
+def _nested(key: str, value: Any, spec: OptimizerSpec, family: str) -> dict[str, Any]:
+    """The nested value of one setting, whose key may leave its section out."""
+    if key.startswith("env.kwargs."):
+        return {"env": {"kwargs": {key.removeprefix("env.kwargs."): value}}}
     places: dict[str, tuple[str, ...]] = {
         f"optimizer.{h.name}": ("optimizer", "hyperparameters", h.name)
         for h in spec.hyperparameters
@@ -140,9 +143,9 @@ def _assignment(text: str, spec: OptimizerSpec, family: str) -> dict[str, Any]:
     matches = [p for p in places if p == key or p.rpartition(".")[2] == key]
     if not matches:
         names = list(places) if "." in key else [p.rpartition(".")[2] for p in places]
-        raise SettingsError(f"--set {text}: unknown key {key}; {near(key, names)}")
+        raise SettingsError(f"{key}={value}: unknown key {key}; {near(key, names)}")
     if len(matches) > 1 and key not in places:
-        raise SettingsError(f"--set {text}: {key} could be {' or '.join(matches)}; say which")
+        raise SettingsError(f"{key}={value}: {key} could be {' or '.join(matches)}; say which")
     nested: Any = value
     for part in reversed(places[key if key in places else matches[0]]):
         nested = {part: nested}

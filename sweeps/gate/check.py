@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
-from rl_eval.cli.gate import Check
 from rl_eval.gate import baseline, probes, protocol
 from rl_eval.gate.baseline import Baseline, Release, Scores
 from rl_eval.gate.decision import Plan
@@ -23,6 +21,7 @@ from rl_eval.settings import SettingsError
 from rl_eval.stats.compare import MIN_RUNS
 from sweeps.gate.contender import Contender, contender, inherited, own_settings
 from sweeps.gate.numerics import check_numerics
+from sweeps.gate.options import Check
 from sweeps.gate.runs import Runs, runs_of
 from sweeps.gate.tiers import command, tasks_of, tiers_of
 from sweeps.gate.units import Planned, plan_again
@@ -50,7 +49,7 @@ def check(args: Check, console: Console) -> Result:
         for tier in ("probes", "benchmark")
     )
     plan = _plan(args, recorded.benchmark) if large else None
-    out = args.out or Path("gate") / f"{args.baseline.stem}-{args.candidate.replace(':', '-')}"
+    out = args.report_dir
     work = args.work or out / "work"
     work.mkdir(parents=True, exist_ok=True)
     looks: dict[Tier, Callable[[Runs], Told]] = {}

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from rl_eval.cli.gate import Record
 from rl_eval.gate import baseline, probes, protocol
 from rl_eval.gate.baseline import Baseline, Run, Scores, Unit
 from rl_eval.records.lock import locked
 from rl_eval.settings import SettingsError
 from sweeps.gate.contender import Contender, contender, own_settings
 from sweeps.gate.numerics import record_numerics
+from sweeps.gate.options import Record
 from sweeps.gate.runs import Runs, runs_of
 from sweeps.gate.tiers import command, rates_of, seeds_of, tasks_of, tiers_of
 from sweeps.gate.units import Planned, plan

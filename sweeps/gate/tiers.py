@@ -6,11 +6,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from rl_eval.cli.train import parse_seeds
 from rl_eval.gate import protocol
 from rl_eval.gate.finding import TIERS, Tier
 from rl_eval.gate.protocol import Task
 from rl_eval.settings import SettingsError, near
+from rl_eval.setup import arguments
 from rl_eval.stats.compare import MIN_RUNS
 
 
@@ -46,10 +46,8 @@ def seeds_of(text: str) -> tuple[int, ...]:
     Raises:
         SettingsError: not integers, or too few to show their spread.
     """
-    seeds = tuple(parse_seeds(text))
-    if "," not in text:
-        seeds = tuple(range(seeds[0]))
-    if len(set(seeds)) < max(MIN_RUNS, len(seeds)):
+    seeds = arguments.seeds_of(text)
+    if len(seeds) < MIN_RUNS:
         raise SettingsError(f"--seeds {text}: at least {MIN_RUNS} different ones are needed")
     return seeds
 

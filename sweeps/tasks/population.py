@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rl_eval.config import RunConfig
+from rl_eval.config import RunConfig, alone
 from rl_eval.envs.formulas import LANDSCAPES
 from rl_eval.records.run import read_object, write_json
 from rl_eval.settings import SettingsError, read
@@ -25,12 +25,13 @@ SECONDS = 2.0
 FILE = "population.json"
 
 
-def parse(text: str) -> int | None:
+def members_of(population: int | str) -> int | None:
     """A number of members; None for `auto`.
 
     Raises:
         SettingsError: neither.
     """
+    text = str(population)
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
@@ -100,15 +101,15 @@ def speed_of(config: RunConfig, size: int) -> float:
     import jax
 
     from rl_eval.envs.base import closed
-    from rl_eval.run.runner import build, start
-    from sweeps.tasks.trial import parts
+    from rl_eval.run.build import build, start
+    from rl_eval.setup.optimizer import prepare
 
     several = dataclasses.replace(config, seeds=tuple(range(size)))
-    optimizer, numbers = parts(several)
+    several, optimizer, _ = prepare(several)
     built = build(several, optimizer)
     population = built.population
     with closed(built.env):
-        state = jax.block_until_ready(population.warm_up(start(several, built, numbers)))
+        state = jax.block_until_ready(population.warm_up(start(alone(several), built, optimizer)))
         done, begun = 0, time.perf_counter()
         while (taken := time.perf_counter() - begun) < SECONDS:
             state, _ = jax.block_until_ready(population.run(state, 1))

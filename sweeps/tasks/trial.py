@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optimizers import registry
-from optimizers.spec import OptimizerSpec
-from rl_eval.cli.train import handle, rerun_command
 from rl_eval.config import RunConfig
 from rl_eval.envs.formulas import LANDSCAPES
 from rl_eval.ppo.learner import Optimizer
 from rl_eval.records.lock import STALE_SECONDS, LockedError, holder
+from rl_eval.run.build import Built, build
 from rl_eval.run.loop import Progress
-from rl_eval.run.runner import Built, Options, Planned, Result, build, resume, train_together
+from rl_eval.run.runner import Options, Planned, Result, resume, train_together
 from rl_eval.settings import read
-from rl_eval.setup.modules import found_again
-from rl_eval.setup.weights import recorded_weights, with_weights
+from rl_eval.setup.directories import rerun_command
+from rl_eval.setup.optimizer import Prepared, prepare
+from rl_eval.setup.weights import recorded_weights
 from sweeps.execution.work import Order, Outcome, Run, RunTogether, Tell
 from sweeps.tasks import formula
 from sweeps.tasks.asha import Judge, Pruned, judge_of
@@ -35,21 +33,21 @@ def make(cost: bool = False) -> Run:
     remembered = _memory()
 
     def run(values: Mapping[str, Any], directory: Path, tell: Tell) -> Outcome:
-        config = _read(values, directory)
+        config = read(RunConfig, values, str(directory))
         begun = _prepared(config, directory)
-        planned, spec = _planned(config, directory, begun)
+        recorded = recorded_weights(directory / "config.json" if begun else None)
+        ready = prepare(config, recorded)
+        planned = _planned(ready, directory)
         if config.env.id in LANDSCAPES:
             return formula.evaluate(planned.config, directory, dict(planned.facts))
 
         judge = judge_of(directory, config)
-        optimizer = _optimizer(spec, planned.config)
         options = Options(cost=cost, show=_shown(tell, judge))
         try:
             if begun:
-                numbers = dict(planned.numbers)
-                (result,) = resume(config, optimizer, numbers, directory, options, remembered)
+                (result,) = resume(ready.config, ready.optimizer, directory, options, remembered)
             else:
-                (result,) = train_together([planned], optimizer, options, remembered)
+                (result,) = train_together([planned], ready.optimizer, options, remembered)
         except Pruned as stopped:
             return stopped.record(directory, config.seeds[0])
         outcome = _outcome(result)
@@ -68,7 +66,7 @@ def make_together() -> RunTogether:
     single, remembered = make(), _memory()
 
     def run(orders: Sequence[Order], tell: Tell) -> list[Outcome]:
-        configs = [_read(values, directory) for values, directory in orders]
+        configs = [read(RunConfig, values, str(directory)) for values, directory in orders]
         fresh = [
             i
             for i, (config, (_, directory)) in enumerate(zip(configs, orders, strict=True))
@@ -78,11 +76,10 @@ def make_together() -> RunTogether:
         ]
         outcomes: dict[int, Outcome] = {}
         if len(fresh) > 1:
-            made = [_planned(configs[i], orders[i][1], begun=False) for i in fresh]
-            planned, spec = [one for one, _ in made], made[0][1]
-            optimizer = _optimizer(spec, planned[0].config)
+            ready = [prepare(configs[i]) for i in fresh]
+            planned = [_planned(one, orders[i][1]) for one, i in zip(ready, fresh, strict=True)]
             options = Options(cost=False, show=_shown(tell, None))
-            results = train_together(planned, optimizer, options, remembered)
+            results = train_together(planned, ready[0].optimizer, options, remembered)
             outcomes = dict(zip(fresh, map(_outcome, results), strict=True))
         for i, order in enumerate(orders):
             if i not in outcomes:
@@ -90,21 +87,6 @@ def make_together() -> RunTogether:
         return [outcomes[i] for i in range(len(orders))]
 
     return run
-
-
-def _read(values: Mapping[str, Any], directory: Path) -> RunConfig:
-    """The configuration of an order, with the modules of the user's that it names imported."""
-    config = read(RunConfig, values, str(directory))
-    found_again(config)
-    return config
-
-
-def parts(config: RunConfig) -> tuple[Optimizer, dict[str, float]]:
-    """The optimizer of a configuration and its traced hyperparameters."""
-    found_again(config)
-    spec = registry.get(config.optimizer.name)
-    config, _ = with_weights(config, spec, None)
-    return _optimizer(spec, config), spec.split(config.optimizer.hyperparameters)[1]
 
 
 def _memory() -> Callable[..., Built]:
@@ -133,19 +115,9 @@ def _prepared(config: RunConfig, directory: Path) -> bool:
     return begun
 
 
-def _planned(config: RunConfig, directory: Path, begun: bool) -> tuple[Planned, OptimizerSpec]:
-    """The run with the weights that it uses, and its optimizer."""
-    spec = registry.get(config.optimizer.name)
-    recorded = recorded_weights(directory / "config.json" if begun else None)
-    config, used = with_weights(config, spec, recorded)
-    weights = used and dataclasses.asdict(used)
-    facts = {"rerun": rerun_command(directory, config), "weights": weights}
-    numbers = spec.split(config.optimizer.hyperparameters)[1]
-    return Planned(config, numbers, directory, facts), spec
-
-
-def _optimizer(spec: OptimizerSpec, config: RunConfig) -> Optimizer:
-    return handle(spec, spec.split(config.optimizer.hyperparameters)[0])
+def _planned(ready: Prepared, directory: Path) -> Planned:
+    facts = {"rerun": rerun_command(directory, ready.config), **ready.facts}
+    return Planned(ready.config, directory, facts)
 
 
 def _outcome(result: Result) -> Outcome:

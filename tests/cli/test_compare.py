@@ -12,8 +12,6 @@ import pytest
 from report.comparisons import write
 
 from optimizers import registry
-from rl_eval.cli.compare import Compare, describe
-from rl_eval.envs.formulas import final_return
 from rl_eval.reading import read_run
 from rl_eval.records.comparison import read_compare
 from rl_eval.records.run import RecordError
@@ -21,8 +19,10 @@ from rl_eval.records.table import read_table
 from rl_eval.report.comparison.scores import read_comparison
 from rl_eval.report.comparison.tables import at_the_end
 from rl_eval.settings import SettingsError
+from sweeps.comparing import SEEDS, Asked
 from sweeps.comparison.plan import best_values, configurations, reported_trials
 from sweeps.space.domains import levels, value_at
+from sweeps.tasks.formula import final_return
 
 ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("adamw", "celo2-base")
@@ -144,8 +144,8 @@ def test_a_seed_that_tuned_cannot_be_reported(undisturbed):
 
 
 def test_tuning_seeds_keep_clear_of_reported_ones():
-    args = Compare(env=ENVS[0], optimizers="adamw,sgd", tune="lr", seeds="0,1000,1002")
-    assert describe(args).tuning.seeds == (1001, 1003, 1004)
+    asked = Asked(env=ENVS[0], optimizers=("adamw", "sgd"), tune="lr")
+    assert asked.record((0, 1000, 1002), "").tuning.seeds == (1001, 1003, 1004)
 
 
 def test_what_was_chosen_stays_chosen(undisturbed, tmp_path):
@@ -157,28 +157,29 @@ def test_what_was_chosen_stays_chosen(undisturbed, tmp_path):
 
 
 def test_defaults_are_five_seeds_ten_evaluations_and_adamw_as_the_baseline():
-    record = describe(Compare(suite="minatar-4", optimizers="sgd,adamw"))
+    record = Asked(env="minatar-4", optimizers=("sgd", "adamw")).record((0, 1), "")
     assert record.envs[0] == "Asterix-MinAtar"
-    assert (record.baseline, record.seeds, record.suite) == ("adamw", (0, 1, 2, 3, 4), "minatar-4")
+    assert (record.baseline, SEEDS, record.suite) == ("adamw", 5, "minatar-4")
     for _, _, base in configurations(record):
         assert base.evaluation.every == base.total_timesteps // 10
 
 
 def test_optimizers_without_the_hyperparameter_are_not_tuned():
-    record = describe(Compare(env=ENVS[0], optimizers="sgd,adamw", tune="b1"))
+    record = Asked(env=ENVS[0], optimizers=("sgd", "adamw"), tune="b1").record((0, 1), "")
     assert record.tuning.optimizers == ("adamw",)
 
 
 def test_what_scores_are_measured_by_cannot_differ():
-    args = Compare(env="CartPole-v1", optimizers="adamw,sgd", set=("sgd.total_timesteps=1e5",))
+    shorter = {"sgd.total_timesteps": 1e5}
+    asked = Asked(env="CartPole-v1", optimizers=("adamw", "sgd"), settings=shorter)
     with pytest.raises(SettingsError, match="total_timesteps must be the same for adamw and sgd"):
-        describe(args)
+        asked.record((0, 1), "")
 
 
 def test_a_resumed_comparison_keeps_what_it_began_with(undisturbed, capsys):
     out, _ = undisturbed
     assert stopped("--resume", str(out), "--optimizers", "adamw,sgd") == 2
-    assert "--optimizers cannot change with --resume" in capsys.readouterr().err
+    assert "optimizers cannot change with --resume" in capsys.readouterr().err
     assert stopped("--resume", str(out), "--seeds", "0,1000") == 2
     assert "seed 1000 was used for tuning" in capsys.readouterr().err
     assert stopped(*COMPARE[1:], "--out", str(out)) == 2

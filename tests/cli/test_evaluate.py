@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tyro
 
-from rl_eval.cli import evaluate
-from rl_eval.cli.evaluate import Evaluate, Flavour, evaluate_flavours, flavours_to_play
+from rl_eval.cli import evaluate, record
+from rl_eval.cli.evaluate import Evaluate
 from rl_eval.cli.main import main
 from rl_eval.cli.record import Record
 from rl_eval.config import (
@@ -28,6 +28,7 @@ from rl_eval.envs.protocols import CLASSIC
 from rl_eval.run import trained as trained_module
 from rl_eval.run.checkpoint import CheckpointError
 from rl_eval.run.evaluate import network_of
+from rl_eval.run.flavours import Flavour, evaluate_flavours, flavours_to_play
 from rl_eval.run.trained import Trained
 from rl_eval.settings import SettingsError
 

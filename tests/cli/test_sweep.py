@@ -12,11 +12,10 @@ import time
 
 import pytest
 
-from rl_eval.cli.sweep import fitting, seeds_of
-from rl_eval.envs.formulas import diverges, final_return
 from rl_eval.reading import read_run
 from rl_eval.records.sweep import read_sweep, write_sweep
 from rl_eval.records.table import read_table
+from sweeps.tasks.formula import diverges, final_return
 
 PRUNED = ["--preset", "sensitivity", "--env", "probe/landscape", "--prune", "asha"]
 LANDSCAPE = ["--env", "probe/landscape,probe/landscape-shifted", "--optimizers", "adamw,celo2-base"]
@@ -191,25 +190,11 @@ def test_a_sweep_that_prunes_says_so(commands, tmp_path):
     assert f"{summary['pruned']} runs were pruned" in (out / "report" / "report.html").read_text()
 
 
-def test_seeds_are_a_number_or_a_list():
-    assert seeds_of("3") == (0, 1, 2)
-    assert seeds_of("5,7,5") == (5, 7)
-    assert seeds_of(None) is None
-
-
-def test_a_setting_may_be_for_one_optimizer():
-    given = ["gamma=0.9", "adamw.b1=0.8", "optimizer.eps=1e-6", "my.module:make.b1=0.7"]
-    both = ("adamw", "my.module:make")
-    shared = ["gamma=0.9", "optimizer.eps=1e-6"]
-    assert fitting(given, "adamw", both) == ["gamma=0.9", "b1=0.8", "optimizer.eps=1e-6"]
-    assert fitting(given, "my.module:make", both) == [*shared, "b1=0.7"]
-
-
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["--preset", "sensitivity"], "give --env"),
-        (["--env", "probe/landscape"], "one of --preset"),
+        (["--env", "probe/landscape", "--preset", "x", "--space", "x"], "one of --preset"),
         (["--env", "nowhere", "--preset", "sensitivity"], "unknown environment"),
         (["--env", "probe/landscape", "--preset", "sensitivty"], "did you mean sensitivity"),
         (["--env", "probe/landscape", "--preset", "sensitivity", "--seeds", "0"], "at least one"),

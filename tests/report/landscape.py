@@ -15,10 +15,10 @@ from rl_eval.config import (
     PPOHparams,
     RunConfig,
 )
-from rl_eval.envs.formulas import FLOOR, diverges, final_return
+from rl_eval.envs.formulas import FLOOR
 from rl_eval.records.sweep import write_sweep
 from sweeps.space.space import make_space
-from sweeps.tasks.formula import evaluate
+from sweeps.tasks.formula import diverges, evaluate, final_return
 from sweeps.trials import Trial, plan, run_directory, sweep_record
 
 SPACE = {

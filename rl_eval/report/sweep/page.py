@@ -39,6 +39,13 @@ def render(table: Table, out_dir: Path) -> list[Path]:
     return written + [file for view in FIGURES for file in view.render(whole, out_dir)]
 
 
+def write_page(table: Table, path: Path) -> Path:
+    """Write the page alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(document(table, importances.of_table(extended(table))), encoding="utf-8")
+    return path
+
+
 def document(table: Table, found: importances.Found) -> str:
     """The page; `found` are the importances of the extended table."""
     whole = extended(table)

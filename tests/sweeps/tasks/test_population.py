@@ -82,7 +82,7 @@ def test_as_many_at_once_as_gain_and_can_be_filled(speeds, runs, expected):
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
 def test_other_populations_are_refused(text):
     with pytest.raises(SettingsError, match="auto or a number"):
-        population.parse(text)
+        population.members_of(text)
 
 
 @pytest.mark.slow
