@@ -82,8 +82,8 @@ def test_resuming_takes_what_agrees_and_refuses_what_does_not(run):
 def test_a_wrong_argument_raises_and_writes_nothing(tmp_path):
     with pytest.raises(SettingsError, match="did you mean celo"):
         rl_eval.train("CartPole-v1", optimizer="celo3", out=tmp_path / "x")
-    with pytest.raises(SettingsError, match="unknown key lr"):
-        rl_eval.train("CartPole-v1", settings={"lr": 1.0}, out=tmp_path / "x")
+    with pytest.raises(SettingsError, match="unknown key gama"):
+        rl_eval.train("CartPole-v1", settings={"gama": 1.0}, out=tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 

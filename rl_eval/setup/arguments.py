@@ -16,7 +16,7 @@ def seeds_of(given: Seeds) -> tuple[int, ...]:
     """Seeds of runs: 3 is 0, 1, 2; a list is itself.
 
     Raises:
-        SettingsError: not integers, or not at least one.
+        SettingsError: not integers, not distinct, or not at least one.
     """
     if isinstance(given, str):
         try:
@@ -30,7 +30,10 @@ def seeds_of(given: Seeds) -> tuple[int, ...]:
         if given < 1:
             raise SettingsError(f"--seeds {given}: at least one is needed")
         return tuple(range(given))
-    return tuple(dict.fromkeys(int(seed) for seed in given))
+    seeds = tuple(int(seed) for seed in given)
+    if len(set(seeds)) < len(seeds) or not seeds:
+        raise SettingsError(f"--seeds {','.join(map(str, seeds))}: expected distinct seeds")
+    return seeds
 
 
 def names_of(given: str | Iterable[str]) -> tuple[str, ...]:
