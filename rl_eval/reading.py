@@ -16,6 +16,7 @@ from rl_eval.records.run import (
     EvalRow,
     MetricsRow,
     RecordError,
+    RunDirectory,
     read_lines,
     read_object,
 )
@@ -64,11 +65,26 @@ def read_population(out: Path) -> list[Recorded]:
         raise RecordError(f"{out}: not a run directory (it has no config.json)")
     seeds = runs[0].provenance.get("population")
     by_seed = {run.config.seeds[0]: run for run in runs}
+    if isinstance(seeds, list) and all(type(seed) is int for seed in seeds):
+        by_seed |= {s: _unbegun(out, s, runs[0]) for s in seeds if s not in by_seed}
     first = runs[0].config
-    alike = all(dataclasses.replace(r.config, seeds=first.seeds) == first for r in runs)
+    alike = all(dataclasses.replace(r.config, seeds=first.seeds) == first for r in by_seed.values())
     if not alike or not isinstance(seeds, list) or sorted(seeds) != sorted(by_seed):
         raise RecordError(f"{out}: its seed-* directories are not one run's")
     return [by_seed[seed] for seed in seeds]
+
+
+def _unbegun(out: Path, seed: object, sibling: Recorded) -> Recorded:
+    """A member that a kill came before; what the others say holds for it.
+
+    Raises:
+        RecordError: there was one, whose config.json is gone.
+    """
+    path = out / f"seed-{seed}"
+    if type(seed) is not int or RunDirectory(path).taken():
+        raise RecordError(f"{path}: not a run directory (it has no config.json)")
+    config = dataclasses.replace(sibling.config, seeds=(seed,))
+    return Recorded(path, config, sibling.provenance, None)
 
 
 def metrics_frame(path: Path) -> polars.DataFrame:

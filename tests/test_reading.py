@@ -124,3 +124,20 @@ def test_a_run_without_checkpoints_says_what_is_missing(run):
         load_trained(run, "best")
     with pytest.raises(RecordError, match="nowhere"):
         load_trained(run / "nowhere")
+
+
+def test_a_member_that_a_kill_came_before_is_part_of_its_population(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "seed-2")
+    (tmp_path / "run" / "seed-2").mkdir()
+    (tmp_path / "run" / "seed-2" / ".config.json.a.part").touch()
+    runs = read_population(tmp_path / "run")
+    assert [(r.config.seeds, r.status is None) for r in runs] == [((4,), False), ((2,), True)]
+    (tmp_path / "run" / "seed-2" / "metrics.jsonl").touch()
+    with pytest.raises(RecordError, match="seed-2: not a run directory"):
+        read_population(tmp_path / "run")
+
+
+def test_a_status_that_a_power_cut_emptied_is_as_one_that_was_not_written(run):
+    (run / "status.json").write_bytes(bytes(300))
+    assert read_run(run).status is None

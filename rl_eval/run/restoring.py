@@ -5,13 +5,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from rl_eval.config import RunConfig, alone, config_id
+from rl_eval.config import RunConfig, alone, config_id, to_dict
 from rl_eval.ppo.members import join_members, take_member
 from rl_eval.ppo.state import TrainState
-from rl_eval.records.run import RunDirectory
+from rl_eval.records.run import RunDirectory, read_object
 from rl_eval.run import checkpoint
 from rl_eval.run.checkpoint import Checkpoint, CheckpointError
 from rl_eval.run.member import STATE
+
+
+def complete(directories: Sequence[RunDirectory], config: RunConfig) -> None:
+    """Begin the records of members that a kill came before, as their siblings' were begun.
+
+    Raises:
+        RecordError: no member has a record.
+    """
+    files = [directory.path / "config.json" for directory in directories]
+    begun = next((file for file in files if file.exists()), files[0])
+    document = read_object(begun)
+    for file, directory, one in zip(files, directories, alone(config), strict=True):
+        if not file.exists():
+            directory.create(to_dict(one), document["provenance"])
 
 
 def newest_checkpoints(
