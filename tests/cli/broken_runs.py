@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ def make():
     """What happens follows from the file `<what>` beside the sweep's trials, or not at all.
 
     once: the first try of the trial that it names is killed; always: every try; hang: it sleeps;
-    error: it raises; slow: every run takes as many seconds as the file says.
+    error: it raises; full: the disk is; slow: every run takes as many seconds as the file says.
     """
 
     def run(values, directory: Path, tell):
@@ -40,6 +41,10 @@ def make():
             time.sleep(600)
         if says("error") == trial:
             raise ValueError("what a run cannot do")
+        if says("full") == trial:
+            raise RuntimeError("saving failed") from OSError(
+                errno.ENOSPC, "No space left on device"
+            )
         if slow := says("slow"):
             time.sleep(float(slow))
         return formula.evaluate(config, directory, {})

@@ -25,9 +25,9 @@ try:
 except KeyboardInterrupt:
     print("saved", flush=True)
     sys.exit(130)
-except stop.Terminated:
+except stop.Terminated as error:
     print("saved", flush=True)
-    sys.exit(143)
+    sys.exit(128 + error.signal)
 """
 
 
@@ -40,7 +40,10 @@ def start(grace=60.0, echo=0.0, chunk=0.01):
     return process
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)],
+)
 def test_a_signal_is_heard_between_two_chunks(number, code):
     process = start()
     process.send_signal(number)
@@ -96,3 +99,28 @@ def test_handlers_are_as_before_afterwards():
         request.check()
         assert signal.getsignal(signal.SIGINT) is not before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_hangup_that_nohup_has_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGUSR1)
+    said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (138, "saved\n")
+
+
+def test_a_command_in_a_thread_takes_no_signals_and_runs():
+    code = (
+        "import threading\n"
+        "from rl_eval.cli.main import main\n"
+        "def run():\n"
+        "    try: main(['envs', '--help'])\n"
+        "    except SystemExit as end: print('ended', end.code)\n"
+        "thread = threading.Thread(target=run); thread.start(); thread.join()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ended 0" in done.stdout, done.stderr

@@ -13,6 +13,7 @@ import pytest
 from report.landscape import SPACE, base
 
 from rl_eval.config import to_dict
+from rl_eval.errors import MachineError
 from rl_eval.records.sweep import write_sweep
 from rl_eval.records.table import read_table
 from sweeps.execution.execute import execute, items, tally
@@ -60,6 +61,19 @@ def test_every_run_ends_once_and_is_recorded(trials, sweep):
     assert len(ended) == len(set(ended)) == 8
     assert set(statuses(sweep).values()) == {"completed", "diverged"}
     assert run(trials, sweep) == []
+
+
+def test_a_full_disk_stops_the_sweep_and_is_never_a_trials_failure(trials, sweep):
+    (sweep / "full").write_text(trials[-1].id)
+    with pytest.raises(MachineError, match="No space left on device"):
+        run(trials, sweep, workers=1)
+    kept = scores(sweep)
+    assert "failed" not in statuses(sweep).values()
+    assert any(score is not None for score in kept.values())
+    (sweep / "full").unlink()
+    run(trials, sweep)
+    assert set(statuses(sweep).values()) == {"completed", "diverged"}
+    assert all(scores(sweep)[run] == score for run, score in kept.items() if score is not None)
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV"])
