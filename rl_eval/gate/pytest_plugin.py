@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +97,12 @@ def _findings(config: pytest.Config) -> list[dict[str, str]]:
     Raises:
         pytest.UsageError: it could not decide, with its own words.
     """
+    from rl_eval import packages
+
     out = Path(config.getoption("--gate-out"))
     report = out / "report.json"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "rl_eval.cli.main", "gate", "check", "--out", str(out)]
+    command = packages.command("rl_eval.cli.main", "gate", "check", "--out", str(out))
     command += ["--candidate", config.getoption("--optimizer")]
     command += ["--baseline", config.getoption("--baseline")]
     for option in ("tiers", "suite"):
@@ -109,8 +110,7 @@ def _findings(config: pytest.Config) -> list[dict[str, str]]:
             command += [f"--{option}", value]
     for text in config.getoption("--gate-set"):
         command += ["--set", text]
-    modules = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    env = {**os.environ, "PYTHONPATH": modules}
+    env = {**os.environ, "PYTHONPATH": packages.search_path()}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if not report.is_file():
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

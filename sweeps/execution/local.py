@@ -14,7 +14,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 from rl_eval.config import to_dict
 from rl_eval.errors import ExplainedError, MachineError
+from rl_eval.packages import command, search_path
 from sweeps.execution.places import Place, core_of, environment
 from sweeps.execution.work import Backlog, Ended, Event, Executor, Item, Moving, Retried
 
@@ -83,18 +83,10 @@ class _Worker:
         self._rest = b""
         self.log = logs / f"{number}.log"
         self.pipe, theirs = os.pipe()
-        modules = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        modules = {"PYTHONPATH": search_path()}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "sweeps.execution.workers",
-                    task,
-                    core_of(place),
-                    str(theirs),
-                ],
+                command("sweeps.execution.workers", task, core_of(place), str(theirs)),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -1,6 +1,6 @@
 """The worker process: pinned to a core before jax starts, told what to run a line at a time.
 
-    python -m sweeps.execution.workers TASK CORE DESCRIPTOR
+    python -P rl_eval/packages.py sweeps.execution.workers TASK CORE DESCRIPTOR
 
 Orders come as JSON lines on standard input, each of runs that share their compiled programs; its
 end says that nobody waits for results any more. What happens goes back as JSON lines on the file

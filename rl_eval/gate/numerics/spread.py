@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rl_eval import packages
 from rl_eval.gate.numerics.problems import courses
 from rl_eval.gate.numerics.trajectory import Build, Runner, Sketches, cpu
 
@@ -89,8 +90,9 @@ def with_other_threads(spawn: Spawn, needs: frozenset[str]) -> Sketches:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "sketches.npz"
         task = {**dataclasses.asdict(spawn), "needs": sorted(needs), "out": str(out)}
-        command = [sys.executable, "-m", _CHILD, json.dumps(task)]
+        command = packages.command(_CHILD, json.dumps(task))
         env = os.environ | {"NPROC": str(threads), "JAX_PLATFORMS": "cpu"}
+        env["PYTHONPATH"] = packages.search_path()
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no message"]
