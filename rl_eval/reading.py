@@ -12,13 +12,13 @@ from rl_eval.config import RunConfig
 from rl_eval.records.run import (
     EVALUATIONS,
     METRICS,
-    SCHEMA,
     EvalRow,
     MetricsRow,
     RecordError,
     RunDirectory,
     read_lines,
     read_object,
+    read_record,
 )
 from rl_eval.settings import SettingsError, read
 
@@ -42,7 +42,7 @@ def read_run(path: Path) -> Recorded:
     Raises:
         RecordError: missing, torn or foreign, or of a newer version.
     """
-    document = _document(path / "config.json")
+    document = read_record(path / "config.json")
     try:
         config = read(RunConfig, document["config"], str(path / "config.json"))
         provenance = dict(document["provenance"])
@@ -121,7 +121,7 @@ def _status(file: Path) -> dict[str, Any] | None:
         read_object(file)
     except RecordError:
         return None
-    return _document(file)
+    return read_record(file)
 
 
 def _frame(file: Path, kind: type) -> polars.DataFrame:
@@ -146,15 +146,3 @@ def _column(hint: Any) -> Any:
     if typing.get_origin(hint) is list:
         return polars.List(kinds[typing.get_args(hint)[0]])
     return kinds[next(kind for kind in (hint, *typing.get_args(hint)) if kind in kinds)]
-
-
-def _document(file: Path) -> dict[str, Any]:
-    document = read_object(file)
-    if not isinstance(document.get("schema"), int):
-        raise RecordError(f"{file}: not a record of this program (it has no schema)")
-    if document["schema"] > SCHEMA:
-        raise RecordError(
-            f"{file}: schema {document['schema']} is newer than {SCHEMA}, the newest that this "
-            "version reads; update rl-eval"
-        )
-    return document

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.config import RunConfig, to_dict
-from rl_eval.records.run import SCHEMA, RecordError, read_object, write_json
+from rl_eval.records.run import SCHEMA, RecordError, read_record, write_json
 from rl_eval.records.sweep import Pruning, read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read, read_file
 from rl_eval.setup.modules import found_again
@@ -124,7 +124,7 @@ def planned_in(out: Path) -> Plan:
     """
     file = out / PLAN
     try:
-        return read(Plan, read_object(file), str(file))
+        return read(Plan, read_record(file), str(file))
     except SettingsError as error:
         raise RecordError(str(error)) from None
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval.reading import eval_frame, is_torn, metrics_frame, read_population, read_run
+from rl_eval.records.comparison import read_compare
 from rl_eval.records.run import SCHEMA, EvalRow, MetricsRow, RecordError
+from rl_eval.records.sweep import read_sweep
 from rl_eval.run.checkpoint import CheckpointError
 from rl_eval.run.trained import load_trained
 
@@ -141,3 +143,15 @@ def test_a_member_that_a_kill_came_before_is_part_of_its_population(whole, tmp_p
 def test_a_status_that_a_power_cut_emptied_is_as_one_that_was_not_written(run):
     (run / "status.json").write_bytes(bytes(300))
     assert read_run(run).status is None
+
+
+@pytest.mark.parametrize(
+    ("read", "file"), [(read_sweep, "sweep.json"), (read_compare, "compare.json")]
+)
+def test_a_study_of_a_newer_version_says_to_update_whatever_else_is_new(tmp_path, read, file):
+    (tmp_path / file).write_text(json.dumps({"schema": SCHEMA + 1, "fitness": {}}))
+    with pytest.raises(RecordError, match=f"{file}: schema {SCHEMA + 1} is newer.*update rl-eval"):
+        read(tmp_path)
+    (tmp_path / file).write_text("{}")
+    with pytest.raises(RecordError, match=f"{file}: not a record of this program"):
+        read(tmp_path)

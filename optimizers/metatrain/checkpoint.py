@@ -66,7 +66,10 @@ def read(path: Path) -> Stored:
         ) from error
     written = header.get("format") if isinstance(header, dict) else None
     if written != FORMAT:
-        raise CheckpointError(f"{path} has format {written!r:.40}, this version reads {FORMAT}")
+        hint = "; update rl-eval" if isinstance(written, int) and written > FORMAT else ""
+        raise CheckpointError(
+            f"{path} has format {written!r:.40}, this version reads {FORMAT}{hint}"
+        )
     return Stored(path, arrays, header.get("notes") or {})
 
 

@@ -147,6 +147,11 @@ def load(path: Path) -> Baseline:
         raise BaselineError(str(error)) from None
     if document.get("kind") != KIND:
         raise BaselineError(f"{path}: not a baseline of the gate")
+    if type(document.get("format")) is int and document["format"] > FORMAT:
+        raise BaselineError(
+            f"{path}: format {document['format']} is newer than {FORMAT}, the newest that this "
+            "version reads; update rl-eval"
+        )
     if document.get("format") != FORMAT:
         raise BaselineError(
             f"{path}: format {document.get('format')!r:.40}, and this version reads {FORMAT}; "

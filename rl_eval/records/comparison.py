@@ -12,7 +12,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rl_eval.records.run import SCHEMA, RecordError, read_object, write_json
+from rl_eval.records.run import SCHEMA, RecordError, read_record, write_json
 from rl_eval.settings import SettingsError, read
 from rl_eval.strict import STRICT
 
@@ -85,6 +85,6 @@ def read_compare(directory: Path) -> CompareRecord:
     """
     path = directory / FILE
     try:
-        return read(CompareRecord, read_object(path), str(path))
+        return read(CompareRecord, read_record(path), str(path))
     except SettingsError as error:
         raise RecordError(str(error)) from None

@@ -203,6 +203,24 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, of a schema that this version reads.
+
+    Raises:
+        RecordError: as `read_object`; it has no schema, or a newer one.
+    """
+    document = read_object(path)
+    schema = document.get("schema")
+    if type(schema) is not int:
+        raise RecordError(f"{path}: not a record of this program (it has no schema)")
+    if schema > SCHEMA:
+        raise RecordError(
+            f"{path}: schema {schema} is newer than {SCHEMA}, the newest that this version reads; "
+            "update rl-eval"
+        )
+    return document
+
+
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     files.write_whole(path, json.dumps(document, indent=1, allow_nan=False) + "\n")

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from rl_eval.records.run import SCHEMA, RecordError, read_object, write_json
+from rl_eval.records.run import SCHEMA, RecordError, read_record, write_json
 from rl_eval.settings import SettingsError, read
 from rl_eval.strict import STRICT
 
@@ -122,6 +122,6 @@ def read_sweep(directory: Path) -> SweepRecord:
     """
     path = directory / "sweep.json"
     try:
-        return read(SweepRecord, read_object(path), str(path))
+        return read(SweepRecord, read_record(path), str(path))
     except SettingsError as error:
         raise RecordError(str(error)) from None

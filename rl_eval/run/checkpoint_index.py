@@ -77,7 +77,9 @@ def parse(content: bytes) -> Index:
         document = files.parse_json(text)
         if document["format"] != FORMAT:
             written = str(document["format"])[:20]
-            raise DamagedIndexError(f"format {written}, this version reads {FORMAT}")
+            newer = type(document["format"]) is int and document["format"] > FORMAT
+            hint = "; update rl-eval" if newer else ""
+            raise DamagedIndexError(f"format {written}, this version reads {FORMAT}{hint}")
         return _index(document)
     except DamagedIndexError:
         raise
