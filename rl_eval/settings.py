@@ -97,8 +97,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def near(name: str, known: Iterable[str]) -> str:
     """A hint that lists the names closest to a mistyped one, or all of them."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
-    return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names)}"
+    return closest(name, names) or f"known: {', '.join(names)}"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A hint that lists the names closest to a mistyped one; empty where none is close."""
+    close = difflib.get_close_matches(name, sorted(set(known)), n=5, cutoff=0.5)
+    return f"did you mean {', '.join(close)}?" if close else ""
 
 
 def _is_number(raw: str) -> bool:

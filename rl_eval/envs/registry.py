@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from rl_eval.envs.formulas import LANDSCAPES
 from rl_eval.envs.protocols import CLASSIC, AtariOptions
 from rl_eval.errors import cause
 from rl_eval.prng import Purpose
+from rl_eval.settings import closest
 from rl_eval.types import Environment
 
 Path = Literal["auto", "xla", "host"]
@@ -123,8 +123,8 @@ def register_from(module: ModuleType, env_id: str) -> None:
         found = own.named_in(module, env_id, name)
     if found is None:
         there = [key for key in vars(module) if not key.startswith("_")]
-        near = difflib.get_close_matches(name, [*gymnasium.ids(), *_registered, *there], n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        close = closest(name, [*gymnasium.ids(), *_registered, *there])
+        hint = f"; {close}" if close else ""
         raise ValueError(
             f"unknown environment '{env_id}': '{name}' was neither registered by "
             f"{module.__name__} nor is it a name in it{hint}"
@@ -154,8 +154,7 @@ def describe(env_id: str) -> Described:
     if gymnasium.knows(env_id):
         return _described(env_id, "gymnasium")
     names = [name for ids in env_ids().values() for name in ids]
-    near = difflib.get_close_matches(env_id, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    hint = f"; {close}" if (close := closest(env_id, names)) else ""
     raise ValueError(
         f"unknown environment '{env_id}'{hint} (`rl-eval envs` lists all; your own: module:id)"
     )

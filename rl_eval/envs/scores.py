@@ -13,7 +13,6 @@ badia2020: Badia et al., "Agent57", ICML 2020, last table of the appendix: 57 ga
 from __future__ import annotations
 
 import csv
-import difflib
 import functools
 from collections.abc import Mapping
 from importlib.resources import files
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_eval.envs.formulas import FLOOR, HEIGHT, LANDSCAPES
+from rl_eval.settings import closest
 
 TABLES = ("dqn2015", "badia2020")
 DEFAULT_TABLE = "badia2020"
@@ -82,8 +82,7 @@ def reference(env_id: str, table: str = DEFAULT_TABLE) -> Reference:
     game = _game(env_id)
     if game not in games:
         known = [*(f"{name}-v5" for name in games), *OWN_REFERENCES]
-        near = difflib.get_close_matches(env_id, known, n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        hint = f"; {close}" if (close := closest(env_id, known)) else ""
         raise ValueError(f"table '{table}' has no scores for '{env_id}'{hint}")
     return games[game]
 
