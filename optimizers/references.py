@@ -53,10 +53,11 @@ def from_reference(reference: str, folders: Sequence[Path] = ()) -> OptimizerSpe
 def as_spec(name: str, found: Any) -> OptimizerSpec:
     """A spec from a spec, an optax transformation, or a function that returns one of them.
 
-    The function is called with `num_steps` if it takes that. Its parameters with a float, int,
-    bool, str, enum or None default become hyperparameters; others keep their default. Floats are
-    traced, except those on which the function branches in Python. A rule that evaluates other
-    parameters than it trains is recognised where it is optax's schedule-free, else warned of.
+    The function is called with the run's length if it takes `num_steps` or the like. Parameters
+    with a float, int, bool, str, enum or None default become hyperparameters; others keep their
+    default. Floats are traced, except those on which the function branches in Python. A rule that
+    evaluates other parameters than it trains is recognised where it is optax's schedule-free,
+    else warned of.
 
     Raises:
         ValueError: anything else, a function that fails with its defaults, or a rule that no

@@ -23,6 +23,10 @@ from optimizers.spec import (
 )
 
 Parameters = Mapping[str, inspect.Parameter]
+LENGTHS = (  # names by which functions ask for the number of gradient steps of the run
+    *("num_steps", "total_steps", "max_steps"),
+    *("num_train_steps", "num_training_steps", "training_steps"),
+)
 _PLAIN = (bool, int, float, str)
 _WEIGHT_DECAYS = Choice((0.0, 1e-4, 1e-3, 1e-2, 1e-1))  # of the optimizers that ship
 
@@ -43,11 +47,11 @@ def hyperparameters_of(optimizer: str, parameters: Parameters) -> Iterator[Hyper
     """Those whose default is a float, int, bool, str, an enum's member or None.
 
     Raises:
-        ValueError: a parameter without a default that is neither `num_steps` nor a learning rate.
+        ValueError: a parameter without a default that is neither a length nor a learning rate.
     """
     for name, parameter in parameters.items():
         variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if variadic or name == "num_steps":
+        if variadic or _is_length(parameter):
             continue
         is_rate = name in LEARNING_RATES
         default, note = _default(optimizer, parameter, is_rate)
@@ -78,14 +82,18 @@ def call(
         default = parameters[name].default
         if isinstance(default, enum.Enum):
             values[name] = next(m for m in type(default) if spelled(m) == value)
-    if "num_steps" in parameters:
-        values["num_steps"] = num_steps
+    values |= {name: num_steps for name, p in parameters.items() if _is_length(p)}
     positional = [
         values.pop(name)
         for name, parameter in parameters.items()
         if parameter.kind is parameter.POSITIONAL_ONLY and name in values
     ]
     return function(*positional, **values)
+
+
+def _is_length(parameter: inspect.Parameter) -> bool:
+    asked = parameter.default is parameter.empty and parameter.name in LENGTHS
+    return asked or parameter.name == LENGTHS[0]
 
 
 def _default(optimizer: str, parameter: inspect.Parameter, is_rate: bool) -> tuple[Value, str]:
@@ -96,14 +104,15 @@ def _default(optimizer: str, parameter: inspect.Parameter, is_rate: bool) -> tup
             return DEFAULT_LEARNING_RATE, "the function states no default"
         raise ValueError(
             f"optimizer '{optimizer}': parameter '{name}' has no default; give it one, or name a "
-            "function of yours that calls it with one (only num_steps, the gradient steps of the "
-            f"run, and a learning rate, {' or '.join(LEARNING_RATES)}, go without)"
+            f"function of yours that calls it with one (only {LENGTHS[0]} or {LENGTHS[1]}, the "
+            f"gradient steps of the run, and a learning rate, {' or '.join(LEARNING_RATES)}, go "
+            "without)"
         )
     if isinstance(default, np.generic | jax.Array) and np.ndim(default) == 0:
         default = default.item() if np.asarray(default).dtype.kind in "biuf" else default
     if isinstance(default, float):
         return float(default), ""
-    if type(default) is int and (is_rate or _kinds(parameter.annotation) == (float,)):
+    if type(default) is int and (is_rate or _is_float(parameter.annotation)):
         return float(default), ""
     return default, ""
 
@@ -134,6 +143,12 @@ def _kinds(annotation: Any) -> tuple[type, ...] | None:
     found = tuple(kind for kind in _PLAIN if kind in parts)
     literals = {type(part) for part in parts if isinstance(part, _PLAIN)}
     return (float,) if float in found else (*found, *literals)
+
+
+def _is_float(annotation: Any) -> bool:
+    """Whether an integer can only be a float written shorter: it may not be one itself."""
+    parts = list(_parts(annotation))
+    return annotation == "float" or (float in parts and int not in parts)
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

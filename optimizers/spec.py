@@ -242,7 +242,8 @@ def _checked_optional(optimizer: str, h: Hyperparameter, value: Value) -> Value:
     if value is None or (isinstance(value, str) and value.lower() == "none"):
         return None
     if h.traced or h.types == (float,):
-        return _number(optimizer, h, value, " or None")
+        number = _number(optimizer, h, value, " or None")
+        return number if h.traced else value  # an integer may be meant, as in range(value)
     if h.types and type(value) not in h.types:
         allowed = " or ".join([*(kind.__name__ for kind in h.types), "None"])
         raise ValueError(f"{optimizer}: {h.name} must be {allowed}, got {value!r}")

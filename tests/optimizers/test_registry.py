@@ -281,6 +281,10 @@ USERS = """
     def optional(lr: float | None = None, momentum: float | None = None, kind: str | None = None):
         return optax.sgd(0.5 if lr is None else lr, momentum=momentum)
 
+    def total(total_steps, lr=0.5):
+        assert total_steps in (10, 1000)
+        return optax.sgd(lr)
+
     def steps(lr=0.5): return optax.MultiSteps(optax.sgd(lr), every_k_schedule=1)
 
     partial = functools.partial(optax.sgd, 0.5)
@@ -311,8 +315,8 @@ def users(module):
 @pytest.mark.parametrize(
     "attribute",
     [
-        *("enums", "unlimited", "numpy_scalars", "optional", "steps", "partial", "keyword"),
-        *("recipe", "recipe.make", "Maker.made", "maker.build"),
+        *("enums", "unlimited", "numpy_scalars", "optional", "total", "steps"),
+        *("partial", "keyword", "recipe", "recipe.make", "Maker.made", "maker.build"),
     ],
 )
 def test_whatever_makes_an_optimizer_is_taken_as_it_is_written(users, attribute):
