@@ -54,6 +54,17 @@ def processor_only() -> None:
     jax.config.update("jax_platforms", "cpu")
 
 
+def unrepeatable() -> str | None:
+    """Why the same computation may not give the same bits here; None where it does."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if jax.default_backend() == "cpu" or "xla_gpu_deterministic_ops=true" in flags:
+        return None
+    return (
+        f"on {jax.devices()[0].device_kind} a resumed run is equal to the bit only with "
+        "XLA_FLAGS='--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0', from its start"
+    )
+
+
 def keep_compiled(notify: Callable[[str], None]) -> None:
     """Find programs that were compiled before, and keep those that are compiled now.
 

@@ -91,6 +91,17 @@ def test_compiled_programs_are_kept_where_the_user_did_not_say(updated, monkeypa
     assert not updated
 
 
+def test_a_gpu_that_is_not_told_to_repeat_itself_is_said_not_to(monkeypatch):
+    kind = type("Device", (), {"device_kind": "NVIDIA H200"})
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert devices.unrepeatable() is None  # a processor does
+    monkeypatch.setattr(devices.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(devices.jax, "devices", lambda: [kind])
+    assert devices.unrepeatable().startswith("on NVIDIA H200 a resumed run is equal to the bit on")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
+    assert devices.unrepeatable() is None
+
+
 def test_importing_the_command_line_starts_no_device():
     code = (
         "from rl_eval.cli import main; from jax._src import xla_bridge as b; "

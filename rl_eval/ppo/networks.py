@@ -49,7 +49,10 @@ class Torso(nn.Module):
     @nn.compact
     def __call__(self, x: Shaped[Array, "batch ..."]) -> Float[Array, "batch feature"]:
         act = _nonlinearity(self.config.activation)
+        pixels = x.dtype == jnp.uint8 and self.config.torso != "nature-cnn"  # which scales itself
         x = x.astype(jnp.float32)
+        if pixels:
+            x = x / 255
         if self.config.torso == "nature-cnn":
             layers = [Conv(32, 8, 4, tiled=True, scale=1 / 255), Conv(64, 4, 2), Conv(64, 3)]
         elif self.config.torso == "minatar-cnn":

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rl_eval.config import RunConfig, alone, to_dict
+from rl_eval.devices import unrepeatable
 from rl_eval.envs.base import closed
 from rl_eval.envs.scores import random_score
 from rl_eval.errors import machine_fault
@@ -193,6 +194,8 @@ def resume(
             for lost in member.directory.rewind(clock.done):
                 options.notify(lost)
             member.directory.resumed(note)
+        if (why := unrepeatable()) is not None:
+            options.notify(why)
         options.notify(f"going on from iteration {clock.done:,} of {config.num_iterations:,}")
         return _run(session, state, clock, options)
 
