@@ -22,7 +22,8 @@ def test_bytes_count_as_the_fractions_that_they_stand_for(torso):
     params = bytes_.init(jax.random.key(0))
     found = bytes_.apply(params, jnp.asarray(picture))
     expected = numbers.apply(params, jnp.asarray(picture / 255, jnp.float32))
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-7), found, expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
 def test_flags_and_numbers_are_taken_as_they_are():
