@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from rl_eval.cli.exits import DONE, INCONCLUSIVE, REGRESSION
+from rl_eval.cli.gate_power import Power, show
 from rl_eval.terminal import Console
 from sweeps.gate.options import Check, Record
 
@@ -19,20 +20,6 @@ class Explain:
 
     report: Annotated[Path, tyro.conf.Positional]
     """report.json of a check."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Power:
-    """How many seeds a check needs, simulated from the spread of a recorded baseline."""
-
-    suite: str
-    """The suite that was recorded."""
-    margin: float = 0.1
-    """Loss of normalised score that is still accepted."""
-    alpha: float = 0.05
-    """Chance of a false alarm, and of a false pass."""
-    baseline: Path | None = None
-    """Default: every baseline in baselines/ that has the suite."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +55,7 @@ def run(args: Gate) -> int:
 
         print("\n".join(reasons(load_result(action.report))))
         return DONE
-    from rl_eval.cli import gate_power
-
-    return gate_power.show(action)
+    return show(action)
 
 
 def exit_code(verdict: str) -> int:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from rl_eval.cli.gate import Power
 from rl_eval.gate import baseline
 from rl_eval.gate.baseline import BaselineError, Scores, arrays
 from rl_eval.gate.power import power_table, render
 from rl_eval.settings import SettingsError
 
 SHIPPED = Path("baselines")
+
+
+@dataclasses.dataclass(frozen=True)
+class Power:
+    """How many seeds a check needs, simulated from the spread of a recorded baseline."""
+
+    suite: str
+    """The suite that was recorded."""
+    margin: float = 0.1
+    """Loss of normalised score that is still accepted."""
+    alpha: float = 0.05
+    """Chance of a false alarm, and of a false pass."""
+    baseline: Path | None = None
+    """Default: every baseline in baselines/ that has the suite."""
 
 
 def show(args: Power) -> int:

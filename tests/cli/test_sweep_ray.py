@@ -13,7 +13,7 @@ from report.landscape import base
 
 from rl_eval.settings import SettingsError
 from sweeps.execution.work import Item
-from sweeps.executor import Processes, Tasks, members, parse
+from sweeps.executor import Processes, Tasks, members, workers_of
 
 SPACE = "{design: grid, points: 2, optimizer: {learning_rate: {choice: [1.0e-3, 1.0e-2]}}}"
 SMALL = ("num_envs=4", "num_steps=16", "hidden_sizes=[8]", "log_every=50")
@@ -48,16 +48,16 @@ def test_ctrl_c_stops_the_tasks_which_save_themselves_and_are_gone_on_with(tmp_p
 
 def test_workers_are_processes_or_tasks_of_a_cluster(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert parse("ray", None, 0.25) == Tasks("local", 1.0, 0.25)
-    assert parse("ray://there:10001", 2.0, None) == Tasks("ray://there:10001", 2.0, 0.0)
-    assert parse("there:6379", None, None).address == "there:6379"
+    assert workers_of("ray", None, 0.25).place == Tasks("local", 1.0, 0.25)
+    assert workers_of("ray://there:10001", 2.0, None).place == Tasks("ray://there:10001", 2.0, 0.0)
+    assert workers_of("there:6379", None, None).place.address == "there:6379"
     monkeypatch.setenv("RAY_ADDRESS", "here:6379")
-    assert parse("ray", None, None).address == "here:6379"
-    three = parse("3", None, None)
-    assert isinstance(three, Processes)
+    assert workers_of("ray", None, None).place.address == "here:6379"
+    three = workers_of("3", None, None)
+    assert isinstance(three.place, Processes)
     todo = [Item("a", base("probe/landscape", "adamw"), tmp_path, "one")] * 7
-    assert members(three, 1, todo, tmp_path, 1.0) == (1, "3 workers, 1 at a time: as asked for")
-    assert members(three, 4, todo, tmp_path, 1.0) == (4, "2 workers, 4 at a time: as asked for")
+    assert members(three, 1, todo, tmp_path) == (1, "3 workers, 1 at a time: as asked for")
+    assert members(three, 4, todo, tmp_path) == (4, "2 workers, 4 at a time: as asked for")
     for given in (("local", 1.0, None), ("ray", 0.0, None), ("ray", None, -1.0), ("0", None, None)):
         with pytest.raises(SettingsError):
-            parse(*given)
+            workers_of(*given)
