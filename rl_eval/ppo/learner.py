@@ -36,8 +36,8 @@ class Optimizer(NamedTuple):
     traced: tuple[str, ...] = ()
 
     def numbers(self, hyperparameters: Mapping[str, Any]) -> dict[str, float]:
-        """The traced ones of all its hyperparameters."""
-        return {name: hyperparameters[name] for name in self.traced}
+        """The traced ones of all its hyperparameters; JSON has inf and nan as text."""
+        return {name: float(hyperparameters[name]) for name in self.traced}
 
 
 class UpdateMetrics(NamedTuple):

@@ -23,13 +23,18 @@ def config():
 
 
 def train(make, out, **options):
-    return runner.train(config(), Optimizer(make), {}, out, {}, runner.Options(**options))
+    return runner.train(config(), Optimizer(make), out, {}, runner.Options(**options))
 
 
 def rule(init=lambda params: (), update=lambda grads, state, params=None: (grads, state)):
     return lambda num_steps, numbers: optax.with_extra_args_support(
         optax.GradientTransformation(init, update)
     )
+
+
+def test_an_infinite_number_reaches_the_rule_from_its_words():
+    told = Optimizer(lambda *_: None, traced=("clip",))  # type: ignore[arg-type, return-value]
+    assert told.numbers({"clip": "inf", "kind": "a"}) == {"clip": float("inf")}
 
 
 def test_a_rule_that_does_not_fit_the_network_is_refused_before_anything_is_written(tmp_path):
