@@ -50,6 +50,11 @@ def test_the_command_line_works_in_such_a_folder(users):
     assert "optimizers.mine:make" in ended.stdout, ended.stderr
 
 
+def test_the_front_door_opens_in_such_a_folder(users):
+    code = "import rl_eval\nprint(rl_eval.train.__name__, rl_eval.load.__name__)"
+    assert run(users, sys.executable, "-c", code).stdout == "train load\n"
+
+
 def test_a_clash_that_cannot_be_avoided_is_named(users):
     code = "import optimizers, rl_eval.packages as p\np.prefer_ours()"
     ended = run(users, sys.executable, "-c", code)
