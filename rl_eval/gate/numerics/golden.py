@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from rl_eval.gate.finding import Verdict
 from rl_eval.strict import STRICT
@@ -110,14 +110,33 @@ def unjudged(recorded: Trajectory, always: bool = False) -> tuple[str, ...]:
         recorded: the trajectory.
         always: a leaf must be judged at every step, by its largest update so far; not at one.
     """
+    moves, seen = _seen(recorded, always)
+    missed, caught = (moves & ~seen).any(axis=0), (moves & seen).any(axis=0)
+    blind = np.flatnonzero(missed if always else missed & ~caught)
+    return tuple(recorded.leaves[i] for i in blind)
+
+
+def unjudged_in_all(recorded: Collection[Trajectory]) -> tuple[str, ...]:
+    """Leaves, of trajectories on one tree, that none of them can judge and one should."""
+    blind = dict.fromkeys(leaf for one in recorded for leaf in unjudged(one))
+    caught = {
+        leaf
+        for one in recorded
+        for leaf, seen in zip(one.leaves, np.logical_and(*_seen(one)).any(axis=0), strict=True)
+        if seen
+    }
+    return tuple(leaf for leaf in blind if leaf not in caught)
+
+
+def _seen(
+    recorded: Trajectory, always: bool = False
+) -> tuple[Bool[np.ndarray, "step leaf"], Bool[np.ndarray, "step leaf"]]:
+    """Where a leaf moves, and where a tolerance is small enough to see whether it does."""
     reference = _decode(recorded.sketches, sum(recorded.sizes))
     tolerances = _decode(recorded.tolerances, len(recorded.leaves))
     now = _per_leaf(np.where(np.isfinite(reference), np.abs(reference), 0), recorded.sizes)
     size = _scale(reference, recorded.sizes) if always else now
-    moves, seen = now > 0, tolerances < CEILING * size
-    missed, caught = (moves & ~seen).any(axis=0), (moves & seen).any(axis=0)
-    blind = np.flatnonzero(missed if always else missed & ~caught)
-    return tuple(recorded.leaves[i] for i in blind)
+    return now > 0, tolerances < CEILING * size
 
 
 def _deviation(

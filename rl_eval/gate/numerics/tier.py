@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_eval.gate.finding import Finding, Found, Verdict
+from rl_eval.gate.finding import Finding, Found
 from rl_eval.gate.numerics import step_cost
 from rl_eval.gate.numerics.axes.checked import check_axes
 from rl_eval.gate.numerics.axes.recorded import Axes, record_axes
 from rl_eval.gate.numerics.behaviour import behaviour, state_tree
-from rl_eval.gate.numerics.golden import Trajectory, judge, learn, unjudged
+from rl_eval.gate.numerics.golden import Trajectory, judge, learn, unjudged, unjudged_in_all
 from rl_eval.gate.numerics.problems import courses
 from rl_eval.gate.numerics.spread import Spawn, one_line, variants
 from rl_eval.gate.numerics.subject import ACTIVATIONS, Subject
@@ -163,21 +163,24 @@ def _guarded(names: list[str], look: Callable[[], list[Finding]]) -> list[Findin
 
 
 def _along(runner: Runner, recorded: Numerics) -> list[Finding]:
+    known = {name: recorded.trajectories[name] for name in runner.course.names}
+    lost = set(unjudged_in_all(known.values()))
     return [
-        _finding(f"trajectory {name}", *_judged(recorded.trajectories[name], run))
+        _finding(f"trajectory {name}", *_judged(known[name], run, lost))
         for name, run in runner.all().items()
     ]
 
 
-def _judged(recorded: Trajectory, run: np.ndarray) -> tuple[Verdict, str]:
+def _judged(recorded: Trajectory, run: np.ndarray, lost: set[str]) -> tuple[Found, str]:
+    """Skipped where other trajectories on the tree can judge what this one cannot."""
     verdict, detail = judge(recorded, run)
     leaves = unjudged(recorded)
-    if verdict == "pass" and leaves:
-        return "inconclusive", (
-            f"cannot judge: the baseline differs from itself so much that leaf {leaves[0]} could "
-            f"be frozen or move the other way; {len(leaves)} of {len(recorded.leaves)} leaves"
-        )
-    return verdict, detail
+    if verdict != "pass" or not leaves:
+        return verdict, detail
+    return "inconclusive" if lost.intersection(leaves) else "skipped", (
+        f"cannot judge: the baseline differs from itself so much that leaf {leaves[0]} could "
+        f"be frozen or move the other way; {len(leaves)} of {len(recorded.leaves)} leaves"
+    )
 
 
 def _state(runner: Runner, recorded: Numerics) -> Finding:

@@ -10,9 +10,10 @@ import optax
 import pytest
 
 from rl_eval.gate.numerics import tier
+from rl_eval.gate.numerics.axes.alone import judge_effects
 from rl_eval.gate.numerics.axes.checked import judge_all
 from rl_eval.gate.numerics.axes.sheet import Sheet
-from rl_eval.gate.numerics.golden import learn, unjudged
+from rl_eval.gate.numerics.golden import learn, unjudged, unjudged_in_all
 from rl_eval.gate.numerics.problems import courses
 from rl_eval.gate.numerics.spread import variants
 from rl_eval.gate.numerics.subject import Subject
@@ -41,6 +42,14 @@ def test_one_step_that_can_be_judged_is_enough_unless_all_must_be():
     known = learn(RUN, {"others": [late]}, LEAVES, SIZES)[0]
     assert unjudged(known) == ()
     assert unjudged(known, always=True) == ("bias",)
+
+
+def test_a_leaf_that_another_run_on_the_same_tree_judges_is_judged():
+    assert unjudged_in_all([apart(0.2), apart(0.01)]) == ()
+    assert unjudged_in_all([apart(0.2), apart(0.3)]) == ("bias",)
+    runs = {"vague": apart(0.2), "clear": apart(0.01)}
+    told = judge_all("axis", runs, Sheet(LEAVES, SIZES, dict.fromkeys(runs, RUN)))
+    assert told == ("pass", "same in 2 runs; cannot judge vague, leaf bias")
 
 
 def test_a_leaf_that_never_moves_needs_no_judge():
@@ -104,3 +113,18 @@ def test_a_draw_is_seen_in_the_program():
     assert Runner(noisy(1.0), NETWORK, course).draws
     plain = optax.with_extra_args_support(optax.sgd(0.1))
     assert not Runner(lambda _: plain, NETWORK, course).draws
+
+
+@pytest.mark.parametrize(
+    ("distance", "known", "verdict"),
+    [
+        (0.01, None, "pass"),
+        (1.0, None, "inconclusive"),  # a frozen leaf, or a rule that bfloat16 does not suit
+        (2.0, None, "regression"),
+        (0.3, 0.01, "regression"),
+        (0.9, 0.9, "pass"),
+    ],
+)
+def test_the_effect_of_a_dtype_is_judged_by_the_recorded_one(distance, known, verdict):
+    then = {} if known is None else {"bfloat16": (known,)}
+    assert judge_effects(("kernel",), {"bfloat16": (distance,)}, then)[0] == verdict

@@ -9,7 +9,7 @@ from rl_eval.gate.finding import Finding, Found, Verdict
 from rl_eval.gate.numerics.axes import alone
 from rl_eval.gate.numerics.axes.recorded import HORIZON, Axes, Stage
 from rl_eval.gate.numerics.axes.sheet import Sheet
-from rl_eval.gate.numerics.golden import Trajectory, judge, unjudged
+from rl_eval.gate.numerics.golden import Trajectory, judge, unjudged, unjudged_in_all
 from rl_eval.gate.numerics.spread import one_line
 from rl_eval.gate.numerics.subject import ACTIVATIONS, Subject
 
@@ -61,11 +61,12 @@ def compare(stage: Stage, recorded: Axes, axis: str) -> Finding:
 
 
 def judge_all(axis: str, known: Mapping[str, Trajectory], sheet: Sheet) -> tuple[Verdict, str]:
-    """The worst run of an axis; a leaf that no run can judge makes it inconclusive."""
-    wrong, blind, moved, missing = [], [], [], []
+    """The worst run of an axis; a leaf that none of its runs can judge makes it inconclusive."""
+    always = axis == HORIZON
+    wrong, moved, blind = [], [], []
+    missing = [run for run in known if run not in sheet.runs]
     for run, trajectory in known.items():
-        if run not in sheet.runs:
-            missing.append(run)
+        if run in missing:
             continue
         verdict, detail = judge(trajectory, sheet.runs[run])
         told = detail if run == axis else f"{run}: {detail}"
@@ -73,18 +74,19 @@ def judge_all(axis: str, known: Mapping[str, Trajectory], sheet: Sheet) -> tuple
             wrong.append(told)
         elif detail != "same":
             moved.append(told)
-        leaves = unjudged(trajectory, always=axis == HORIZON)
-        if leaves:
-            blind.append(f"{run}, leaf {leaves[0]}")
-    without = f"; not compared, the candidate has none: {', '.join(missing)}" if missing else ""
+        blind += [f"{run}, leaf {leaf}" for leaf in unjudged(trajectory, always)]
     if wrong:
         return "regression", _first(wrong)
-    if blind:
+    lost = [leaf for one in known.values() for leaf in unjudged(one, always)] if always else []
+    lost += unjudged_in_all(known.values())
+    if lost:
         return "inconclusive", (
-            f"cannot judge: within what the baseline differs from itself a leaf could be frozen "
+            "cannot judge: within what the baseline differs from itself a leaf could be frozen "
             f"or move the other way ({_first(blind)})"
         )
-    return "pass", (_first(moved) if moved else f"same in {len(known)} runs") + without
+    without = f"; not compared, the candidate has none: {', '.join(missing)}" if missing else ""
+    vague = f"; cannot judge {_first(blind)}" if blind else ""
+    return "pass", (_first(moved) if moved else f"same in {len(sheet.runs)} runs") + without + vague
 
 
 def scratch(stage: Stage, recorded: Axes) -> Finding:
