@@ -208,9 +208,8 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
         return
     own: dict[str, Any] = {}
-    if (
-        address == LOCAL
-    ):  # its processes start in this folder, which may have a `sweeps/` of its own
+    if address == LOCAL:
+        # Its processes start in this folder, which may have a `sweeps/` of its own.
         ours = {"worker_process_setup_hook": "rl_eval.packages.prefer_ours"}
         own = {"num_cpus": len(cores()), "include_dashboard": False, "runtime_env": ours}
     with _own_sigterm():
