@@ -24,6 +24,10 @@ class ImportFailedError(ValueError):
     """A module that cannot be imported; the message is one line that says why."""
 
 
+class ModuleRaisedError(ImportFailedError):
+    """A module that is there, and raises while it is imported."""
+
+
 class Imported(NamedTuple):
     """A module, and the folder it was found in; None for one that is installed."""
 
@@ -203,9 +207,9 @@ def _explained(name: str, folders: Sequence[Path]) -> Iterator[None]:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}.") and not _frames(error):
             reason = f"there is no module '{missing}' in {_listed(folders)}, nor is one installed"
-        else:
-            reason = f"importing '{name}' failed: {describe(error)}{_clash(error, folders)}"
-        raise ImportFailedError(reason) from error
+            raise ImportFailedError(reason) from error
+        reason = f"importing '{name}' failed: {describe(error)}{_clash(error, folders)}"
+        raise ModuleRaisedError(reason) from error
 
 
 def _clash(error: BaseException, folders: Sequence[Path]) -> str:

@@ -14,7 +14,7 @@ import optax
 
 from optimizers.evaluated import average_in, is_schedule_free, schedule_free_params
 from optimizers.fitting import as_transformation
-from optimizers.importing import ImportFailedError, describe, load, split
+from optimizers.importing import ImportFailedError, ModuleRaisedError, describe, load, split
 from optimizers.probing import STEPS, first_state, probe
 from optimizers.signatures import Parameters, call, hyperparameters_of, parameters_of
 from optimizers.spec import OptimizerSpec, Value
@@ -26,6 +26,10 @@ _NOT_ONE = (
 
 class OptimizerWarning(UserWarning):
     """Something about a user's optimizer that may make its numbers other than they think."""
+
+
+class OptimizerFailedError(ValueError):
+    """An optimizer that is there, and raises while it is imported or built."""
 
 
 def from_reference(reference: str, folders: Sequence[Path] = ()) -> OptimizerSpec:
@@ -40,6 +44,8 @@ def from_reference(reference: str, folders: Sequence[Path] = ()) -> OptimizerSpe
     try:
         module = load(module_name, folders).module
         found = functools.reduce(getattr, attribute.split("."), module)
+    except ModuleRaisedError as error:
+        raise OptimizerFailedError(f"optimizer '{reference}': {error}") from error
     except ImportFailedError as error:
         raise ValueError(f"optimizer '{reference}': {error}") from error
     except AttributeError as error:
@@ -89,7 +95,7 @@ def _as_spec(name: str, found: Any) -> OptimizerSpec:
     try:
         made = call(found, parameters, STEPS, **defaults)
     except Exception as error:
-        raise ValueError(
+        raise OptimizerFailedError(
             f"optimizer '{name}' fails with its defaults ({defaults}): {describe(error)}"
         ) from error
     if isinstance(made, OptimizerSpec):
