@@ -88,7 +88,11 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """An optimizer as it was: its name, settings, and sha256 of its code and weights."""
+    """An optimizer as it was: its name, settings, and sha256 of its code and weights.
+
+    code: of all that `dependencies` lists; in baselines without them, of its package alone.
+    dependencies: sha256 of each thing that it was built from, see `gate.dependencies`.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -99,6 +103,7 @@ class Release:
     versions: dict[str, str | None]
     hardware: dict[str, Any]
     git: dict[str, Any] | None
+    dependencies: dict[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from optimizers import registry, weights
@@ -17,14 +14,16 @@ from rl_eval.gate.baseline import Release
 from rl_eval.records.provenance import provenance
 from rl_eval.settings import SettingsError, parse_assignment
 from sweeps.execution.places import asked, gpus
+from sweeps.gate.built import dependencies
 
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """A spec, and the release that it is."""
+    """A spec, the release that it is, and why what it was built from may not be known in full."""
 
     spec: OptimizerSpec
     release: Release
+    doubts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -32,8 +31,9 @@ class Contender:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal code, weights and versions, whose runs can stand for each other."""
-        facts = (self.name, self.release.code, self.release.weights, self.release.versions)
+        """Equal for equal code, weights, settings and versions: their runs are kept together."""
+        who = self.release
+        facts = (self.name, who.code, who.weights, who.settings, who.versions)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
@@ -43,6 +43,7 @@ def contender(name: str, settings: Mapping[str, Any]) -> Contender:
     Raises:
         SettingsError: there is none, or it does not have such settings.
         WeightsError: its weights cannot be had.
+        BuildFailedError: it is there, but cannot be built.
     """
     try:
         spec = registry.get(name)
@@ -55,16 +56,18 @@ def contender(name: str, settings: Mapping[str, Any]) -> Contender:
     here = provenance()
     if gpus():  # which this process keeps off
         here["devices"] = list(asked())
+    built = dependencies(name, settings)
     release = Release(
         optimizer=name,
         settings=dict(settings),
-        code=code_sha256(name),
+        code=built.digest,
         weights=used,
-        versions=here["versions"],
+        versions={**here["versions"], **built.versions},
         hardware={key: here[key] for key in ("platform", "cpu", "cpu_count", "devices")},
         git=here["git"],
+        dependencies=built.parts,
     )
-    return Contender(spec, release)
+    return Contender(spec, release, built.doubts)
 
 
 def own_settings(name: str, assignments: Sequence[str]) -> dict[str, Any]:
@@ -95,26 +98,3 @@ def inherited(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], l
 def build(num_steps: int, *, name: str, settings: Mapping[str, Any]) -> Any:
     """The optimizer of that name, for processes that know no more of it."""
     return registry.get(name).build(num_steps, **settings)
-
-
-def code_sha256(name: str) -> str:
-    """Of the package or module that an optimizer comes from, all of its Python files."""
-    module = name.partition(":")[0] if ":" in name else "optimizers"
-    if ":" not in name:
-        points = {point.name: point for point in entry_points(group=registry.ENTRY_POINTS)}
-        built_in = {spec.name for spec in registry.BUILT_IN}
-        if name in points and name not in built_in:
-            module = points[name].module
-    found = find_spec(module.partition(".")[0])
-    total = hashlib.sha256()
-    for root, file in _files(found):
-        total.update(file.relative_to(root).as_posix().encode())
-        total.update(hashlib.sha256(file.read_bytes()).digest())
-    return total.hexdigest()
-
-
-def _files(found: Any) -> list[tuple[Path, Path]]:
-    folders = [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
-    if not folders and found is not None and found.origin:
-        return [(Path(found.origin).parent, Path(found.origin))]
-    return [(folder, file) for folder in folders for file in sorted(folder.rglob("*.py"))]

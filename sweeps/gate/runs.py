@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from rl_eval.gate.baseline import Run
+from rl_eval.gate.dependencies.kept import stale
 from rl_eval.gate.outcome import outcome
+from rl_eval.records.lock import holder
 from rl_eval.settings import SettingsError
 from sweeps.execution import execute
 from sweeps.execution.display import live
@@ -21,17 +25,23 @@ from sweeps.gate.contender import Contender
 from sweeps.gate.units import Planned
 from sweeps.trials import Trial, run_directory
 
-TASK = "sweeps.tasks.trial:make"
-STOPPED_TASK = "sweeps.tasks.stopped:stopped_once"
+TASK = "sweeps.tasks.watched:make"
+STOPPED_TASK = "sweeps.tasks.watched:stopped_once"
+
+MOST_REASONS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """Runs in a folder that belongs to this code, these weights and these versions alone."""
+    """Runs in a folder that belongs to this code, these weights and these versions alone.
+
+    made: directories of runs that this process has made or found to be as it would make them.
+    """
 
     folder: Path
     on: Sequence[Place]
     console: Console
+    made: set[Path] = dataclasses.field(default_factory=set)
 
     def of(self, units: Sequence[Planned], seeds: Sequence[int]) -> list[list[Run]]:
         """One run for each unit and seed; those that have ended are not repeated.
@@ -41,6 +51,7 @@ class Runs:
             WorkerError: no worker can be started.
         """
         trials = [Trial(unit.config, {}) for unit in units]
+        self._drop_stale(trials, seeds, self.folder)
         todo = execute.items(trials, seeds, self.folder, retry_failed=True)
         if todo:
             tally = execute.tally(trials, seeds, self.folder, todo)
@@ -65,6 +76,7 @@ class Runs:
         """
         root = self.folder / "stopped"
         trial = Trial(unit.config, {})
+        self._drop_stale([trial], [seed], root)
         (*todo,) = execute.items([trial], [seed], root, retry_failed=True)
         if todo:
             self.console.print(f"{unit.name}: one run is stopped half way and gone on with")
@@ -76,6 +88,21 @@ class Runs:
         directory = run_directory(root, trial.id, seed)
         outcome(directory, unit.config.env.id, seed)
         return directory
+
+    def _drop_stale(self, trials: Sequence[Trial], seeds: Sequence[int], root: Path) -> None:
+        """Remove runs of which it is not sure that they would end the same today, and say why."""
+        there = [run_directory(root, trial.id, seed) for trial in trials for seed in seeds]
+        reasons: Counter[str] = Counter()
+        for directory in there:
+            if directory in self.made or not directory.is_dir() or holder(directory) is not None:
+                continue
+            if why := stale(directory, root):
+                shutil.rmtree(directory)
+                reasons["; ".join(why[:MOST_REASONS])] += 1
+        self.made.update(there)
+        for reason, count in reasons.items():
+            line = f"{count} earlier runs are made again: {reason}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def directory(self, unit: Planned, seed: int) -> Path:
         return run_directory(self.folder, Trial(unit.config, {}).id, seed)
