@@ -51,9 +51,9 @@ def run(args: Gate) -> int:
         return exit_code(check.check(action, console).verdict)
     if isinstance(action, Explain):
         from rl_eval.gate.result import load_result
-        from rl_eval.report.gate.text import reasons
+        from rl_eval.report.gate.text import explained
 
-        print("\n".join(reasons(load_result(action.report))))
+        print("\n".join(explained(load_result(action.report))))
         return DONE
     return show(action)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from rl_eval.gate import baseline
 from rl_eval.gate.baseline import BaselineError, Scores, arrays
-from rl_eval.gate.power import power_table, render
+from rl_eval.gate.margins import FLOOR, MARGIN
+from rl_eval.gate.plan import plan_for
+from rl_eval.gate.power import CAPS, power_table, render
 from rl_eval.settings import SettingsError
 
 SHIPPED = Path("baselines")
@@ -21,8 +23,10 @@ class Power:
 
     suite: str
     """The suite that was recorded."""
-    margin: float = 0.1
-    """Loss of normalised score that is still accepted."""
+    margin: float = MARGIN
+    """Loss that is still accepted: a share of the baseline's own score."""
+    margin_floor: float = FLOOR
+    """Least margin, as a normalised score."""
     alpha: float = 0.05
     """Chance of a false alarm, and of a false pass."""
     baseline: Path | None = None
@@ -61,8 +65,15 @@ def _table(file: Path, scores: Scores, args: Power) -> str:
     spreads = zip(scores.units, recorded.mean(axis=0), recorded.std(axis=0, ddof=1), strict=True)
     lines = [f"{unit.name}: {mean:.3f} +- {deviation:.3f}" for unit, mean, deviation in spreads]
     try:
-        table = power_table(recorded, args.margin, np.random.default_rng(0), args.alpha)
+        plans = [plan_for(cap, args.margin, args.alpha, args.margin_floor) for cap in CAPS]
+        table = power_table(recorded, np.random.default_rng(0), plans)
     except ValueError as error:
         raise SettingsError(str(error)) from None
     head = f"{file}: {scores.suite}, {len(scores.seeds)} seeds, mean and standard deviation"
-    return "\n".join([head, *(f"  {line}" for line in lines), render(table, args.margin)])
+    return "\n".join([head, *(f"  {line}" for line in lines), render(table, _margin(args))])
+
+
+def _margin(args: Power) -> str:
+    if args.margin == 0:
+        return f"a margin of {args.margin_floor:g}"
+    return f"a margin of {args.margin:.0%} of the baseline's score, at least {args.margin_floor:g}"

@@ -9,12 +9,23 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.stats import chi2
 
-from rl_eval.gate.decision import INCONCLUSIVE, PASS, REGRESSION, Plan, bounds, combine, judge
+from rl_eval.gate.decision import (
+    INCONCLUSIVE,
+    PASS,
+    REGRESSION,
+    bounds,
+    combine,
+    fails_more,
+    judge,
+)
+from rl_eval.gate.plan import Plan, failed, kept, plan_for
 from rl_eval.stats.axes import named
+from rl_eval.stats.unseen import unseen_rate
 
-CAPS = (3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96)
-SHARES = (1 / 3, 2 / 3, 1.0)  # of the cap, at which the gate looks
+CAPS = (3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96)
+GATES = 10_000
 SPREAD_CONFIDENCE = 0.8
+RARE = 0.1
 
 
 class Power(NamedTuple):
@@ -24,7 +35,8 @@ class Power(NamedTuple):
     catches: a loss of twice the margin on every env is called a regression.
     catches_one: so is that loss on the env with the widest spread alone.
     mean_seeds: seeds per env that an unchanged candidate takes until it is decided.
-    hidden: share of runs that may fail and still, one time in twenty, leave no trace in the seeds.
+    misses: a loss of the margin on one env passes, the largest share of several ways to lose it.
+    rare: one run in ten fails on one env, and the candidate passes.
     """
 
     seeds: int
@@ -32,13 +44,8 @@ class Power(NamedTuple):
     catches: float
     catches_one: float
     mean_seeds: float
-    hidden: float
-
-
-def plan_for(cap: int, margin: float, alpha: float = 0.05) -> Plan:
-    """The gate's plan for a cap on the seeds per env: looks at a third, two thirds, all."""
-    looks = sorted({max(3, round(share * cap)) for share in SHARES})
-    return Plan(tuple(looks), margin, alpha)
+    misses: float
+    rare: float
 
 
 def run_gates(
@@ -53,9 +60,9 @@ def run_gates(
         going = np.flatnonzero(verdicts == INCONCLUSIVE)
         if not going.size:
             break
-        found = bounds(candidate[going, :look], baseline[going, :look], plan)
-        never = np.zeros(found.lower.shape, dtype=bool)
-        verdicts[going] = combine(judge(found.lower, found.upper, never, plan.margin))
+        ours, theirs = candidate[going, :look], baseline[going, :look]
+        rises = fails_more(failed(ours, theirs), failed(theirs, theirs), plan)
+        verdicts[going] = combine(judge(bounds(ours, theirs, plan), rises))
         seeds[going] = look
     return verdicts, seeds
 
@@ -64,14 +71,15 @@ def power(
     recorded: Float[np.ndarray, "seed env"],
     plan: Plan,
     rng: np.random.Generator,
-    gates: int = 1000,
+    gates: int = GATES,
 ) -> Power:
     """Power of one plan, by simulated gates.
 
-    Candidate and baseline draw their runs independently from the baseline's deviations from its
-    mean, as if a seed in common made nothing alike. Few recorded seeds may by chance lie close
-    together: deviations are widened to the upper 80 % confidence limit of their spread (after
-    Browne, Statistics in Medicine 1995).
+    Candidate and baseline draw their runs independently from the baseline's, as if a seed in common
+    made nothing alike; failures are added to the baseline's own runs too, where their absence shows
+    least. Few recorded seeds may by chance lie close together: deviations from the mean are widened
+    to the upper 80 % confidence limit of their spread (after Browne, Statistics in Medicine 1995),
+    down to the floor.
 
     Args:
         recorded: normalised scores of the baseline.
@@ -79,41 +87,62 @@ def power(
     Raises:
         ValueError: fewer than two recorded seeds.
     """
-    deviations = _widened(named(recorded, "seed env", "recorded"))
-    cap, num_envs = plan.looks[-1], deviations.shape[1]
-    widest = np.arange(num_envs) == deviations.std(axis=0).argmax()
+    runs = _widened(named(recorded, "seed env", "recorded"))
+    level, cap, num_envs = runs.mean(axis=0), plan.looks[-1], runs.shape[1]
+    margin = kept(runs, runs, plan).margin[:-1]
+    relative_spread = runs.std(axis=0) / margin
+    widest = np.arange(num_envs) == relative_spread.argmax()
+    picks = rng.integers(len(runs), size=(2, gates, cap, num_envs))
+    candidate, baseline = runs[picks, np.arange(num_envs)]
 
-    def simulate(loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        picks = rng.integers(len(deviations), size=(2, gates, cap, num_envs))
-        candidate, baseline = deviations[picks, np.arange(num_envs)]
-        return run_gates(candidate - loss, baseline, plan)
+    def share(verdict: str, candidate: np.ndarray) -> float:
+        return float((run_gates(candidate, baseline, plan)[0] == verdict).mean())
 
-    unchanged, seeds = simulate(np.zeros(num_envs))
-    everywhere, _ = simulate(np.full(num_envs, 2 * plan.margin))
-    one, _ = simulate(2 * plan.margin * widest)
+    def failing(of: np.ndarray, env: int, rate: float) -> np.ndarray:
+        hit = (rng.random((gates, cap, num_envs)) < rate) & (np.arange(num_envs) == env)
+        return np.where(hit, np.minimum(of, 0.0), of)
+
+    unchanged, seeds = run_gates(candidate, baseline, plan)
+    misses = [share(PASS, candidate - margin * widest)]
+    for env in np.flatnonzero(level > margin).tolist():
+        for of in (candidate, baseline):
+            misses.append(share(PASS, failing(of, env, margin[env] / level[env])))
+    steadiest = int(relative_spread.argmin())
     return Power(
         cap,
         float((unchanged == PASS).mean()),
-        float((everywhere == REGRESSION).mean()),
-        float((one == REGRESSION).mean()),
+        share(REGRESSION, candidate - 2 * margin),
+        share(REGRESSION, candidate - 2 * margin * widest),
         float(seeds.mean()),
-        float(1 - 0.05 ** (1 / cap)),
+        max(misses),
+        share(PASS, failing(baseline, steadiest, RARE)),
     )
+
+
+def can_pass(recorded: Float[np.ndarray, "seed env"], plan: Plan) -> bool:
+    """Whether a candidate that never failed can pass: losses might have stayed unseen."""
+    level, margin = recorded.mean(axis=0), kept(recorded, recorded, plan).margin[:-1]
+    unseen = unseen_rate(plan.looks[-1], plan.level(plan.looks[-1], plan.alpha))
+    return bool((unseen * level < margin).all())
 
 
 def power_table(
     recorded: Float[np.ndarray, "seed env"],
-    margin: float,
     rng: np.random.Generator,
-    alpha: float = 0.05,
+    plans: Iterable[Plan] = (),
     goal: float = 0.8,
-    caps: Iterable[int] = CAPS,
-    gates: int = 1000,
+    gates: int = GATES,
 ) -> list[Power]:
-    """Power at rising caps on the seeds, up to the first that reaches the goal (`enough`)."""
+    """Power at rising caps on the seeds: from where one can pass to where it is `enough`.
+
+    Args:
+        plans: by default, those of `CAPS`.
+    """
     table = []
-    for cap in caps:
-        table.append(power(recorded, plan_for(cap, margin, alpha), rng, gates))
+    for plan in plans or map(plan_for, CAPS):
+        if not can_pass(recorded, plan):
+            continue
+        table.append(power(recorded, plan, rng, gates))
         if enough(table[-1], goal):
             break
     return table
@@ -124,33 +153,42 @@ def enough(row: Power, goal: float = 0.8) -> bool:
     return min(row.passes, row.catches, row.catches_one) >= goal
 
 
-def render(table: Sequence[Power], margin: float, goal: float = 0.8) -> str:
-    """The table to print, and the seeds that it recommends."""
+def render(table: Sequence[Power], margin: str, goal: float = 0.8) -> str:
+    """The table to print, and the seeds that it recommends; losses are told in margins."""
+    if not table:
+        return (
+            f"no number of seeds up to {CAPS[-1]} lets a release pass at {margin}: failures that "
+            "cost as much may stay unseen; take a wider margin"
+        )
     head = (
-        "              | unchanged | loss of 2 margins caught on: |   seeds used | failures",
-        "seeds per env |    passes |  all envs | the noisiest one | if unchanged | may hide",
+        "  seeds | unchanged | 2 lost on | 2 lost on |  seeds if | 1 lost on | 1 run in",
+        "per env |    passes |      all: | noisiest: | unchanged |  one env: | 10 fails",
+        "        |           |    caught |    caught |           |    passes |  passes",
     )
     rows = [
-        f"{r.seeds:13d} | {r.passes:9.0%} | {r.catches:9.0%} | {r.catches_one:16.0%} "
-        f"| {r.mean_seeds:12.1f} | {r.hidden:8.0%}"
+        f"{r.seeds:7d} | {r.passes:9.0%} | {r.catches:9.0%} | {r.catches_one:9.0%} "
+        f"| {r.mean_seeds:9.1f} | {r.misses:9.1%} | {r.rare:7.0%}"
         for r in table
     ]
-    last = table[-1]
+    first, last = table[0], table[-1]
+    fewer = f"below {first.seeds} seeds none passes: failures that cost a margin may stay unseen"
     if enough(last, goal):
-        advice = f"{last.seeds} seeds per env reach {goal:.0%} at a margin of {margin:g}"
+        advice = f"{last.seeds} seeds per env reach {goal:.0%} at {margin}"
     else:
         advice = (
-            f"{last.seeds} seeds per env are not enough for {goal:.0%} at a margin of {margin:g}; "
+            f"{last.seeds} seeds per env are not enough for {goal:.0%} at {margin}; "
             "take a wider margin, a longer evaluation or more seeds"
         )
-    return "\n".join([*head, *rows, advice])
+    return "\n".join([*head, *rows, fewer, advice])
 
 
 def _widened(recorded: np.ndarray) -> np.ndarray:
-    """Deviations from each env's mean, of the spread's upper confidence limit."""
+    """Scores about each env's mean, of the spread's upper confidence limit, above the floor."""
     count = len(recorded)
     if count < 2:
         raise ValueError("power needs a baseline of two recorded seeds at least: one has no spread")
     limit = chi2.ppf(1 - SPREAD_CONFIDENCE, count - 1)
     # Drawn with replacement, deviations scatter by their population variance: count, not count - 1.
-    return (recorded - recorded.mean(axis=0)) * np.sqrt(count / limit)
+    level = recorded.mean(axis=0)
+    wide = level + (recorded - level) * np.sqrt(count / limit)
+    return np.maximum(wide, np.minimum(recorded.min(axis=0), 0.0))

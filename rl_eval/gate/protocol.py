@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,8 +17,9 @@ PROBE_STEPS = 25_600  # 1600 gradient steps by default
 CONTROL_STEPS = 102_400
 # AdamW's mean score on CartPole, six seeds: 0.76 like this, 0.60 with PPO's defaults.
 FASTER = ("ppo.num_envs=16", "ppo.num_steps=64", "ppo.update_epochs=10")
-PROBE_SEEDS = 6
-PROBE_MARGIN = 0.2  # of control tasks: wide, since whether it learns is the question here
+GAME_STEPS = 65_536
+PROBE_SEEDS = 12
+PROBE_MARGIN = 0.5  # of tasks without a right answer: whether it still learns is the question here
 RESUMED = "CartPole-v1"  # whose first seed is stopped half way and gone on with once more
 LEARNED = 0.9  # score of a probe: the optimum is 1, an untrained learner's 0
 DEFAULT_SUITE = "minatar-4"
@@ -41,7 +42,10 @@ class Task(NamedTuple):
 
 def probes() -> tuple[Task, ...]:
     """The second tier, cheapest first."""
-    control = Task("CartPole-v1", CONTROL_STEPS, FASTER), Task("Acrobot-v1", CONTROL_STEPS)
+    control = (
+        Task("CartPole-v1", CONTROL_STEPS, FASTER),
+        Task("Breakout-MinAtar", GAME_STEPS),
+    )
     return (*(Task(env, PROBE_STEPS) for env in PROBES), *control)
 
 
@@ -81,11 +85,15 @@ def scale(env_id: str) -> tuple[float, float]:
     return low, high
 
 
-def first_difference(ours: RunConfig, theirs: RunConfig) -> str | None:
-    """The first key in which two configurations differ, optimizer and seeds apart."""
+def first_difference(ours: RunConfig, theirs: RunConfig, keys: Sequence[str]) -> str | None:
+    """The first of these keys, whole or their last part, in which two configurations differ.
+
+    The optimizer, seeds and how often is logged do not count.
+    """
     left, right = (_flat(to_dict(config)) for config in (ours, theirs))
     for key in {**left, **right}:
-        if left.get(key) != right.get(key):
+        asked = any(f".{key}".endswith(f".{name}") for name in keys)
+        if asked and left.get(key) != right.get(key):
             return f"{key} is {right.get(key)} in the baseline and {left.get(key)} here"
     return None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import comb, stdtr, stdtrit
 
 from rl_eval.stats.aggregate import Scores, iqm, trimmed
@@ -120,22 +120,31 @@ def holm(
     return result
 
 
-def divergence_rise(
-    candidate: Bool[np.ndarray, "run_c env"], baseline: Bool[np.ndarray, "run_b env"]
-) -> float:
-    """p-value that so many of the diverged runs are the candidate's if both diverge alike.
+def rise(
+    ours: Int[np.ndarray, "*batch env"], theirs: Int[np.ndarray, "*batch env"], runs: int
+) -> Float[np.ndarray, "*batch"]:
+    """p-value that so many of the failed runs are the candidate's if both sides fail alike.
 
-    Exact and one-sided, given the number that diverged on each env; with one env it is Fisher's
-    test. Pairs are not used: divergence in both runs of a pair only makes the test cautious, and
+    Exact and one-sided, given the number that failed on each env; with one env it is Fisher's
+    test. Pairs are not used: failure in both runs of a pair only makes the test cautious, and
     with few seeds McNemar's paired test cannot reject at all.
+
+    Args:
+        ours, theirs: how many of `runs` runs each failed.
     """
+    counts = np.stack([ours, theirs], axis=-1)
+    rows, place = np.unique(counts.reshape(-1, *counts.shape[-2:]), axis=0, return_inverse=True)
+    found = np.array([_rise(row, runs) for row in rows])
+    return found[place].reshape(ours.shape[:-1])
+
+
+def _rise(counts: Int[np.ndarray, "env side"], runs: int) -> float:
     chances = np.ones(1)
-    for ours, theirs in zip(candidate.T, baseline.T, strict=True):
-        total = int(ours.sum() + theirs.sum())
+    for total in counts.sum(axis=-1):
         count = np.arange(total + 1)  # of these that are the candidate's: hypergeometric
-        ways = comb(ours.size, count) * comb(theirs.size, total - count)
+        ways = comb(runs, count) * comb(runs, total - count)
         chances = np.convolve(chances, ways / ways.sum())
-    return float(min(1.0, chances[int(candidate.sum()) :].sum()))
+    return float(min(1.0, chances[int(counts[:, 0].sum()) :].sum()))
 
 
 def _changes(candidate: Scores, baseline: Scores) -> Scores:

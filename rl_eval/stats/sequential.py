@@ -70,11 +70,16 @@ def _crossing(
     return float(brentq(excess, -deviation, HIGHEST * deviation))
 
 
+@functools.cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    return leggauss(NODES)
+
+
 def _advance(
     points: np.ndarray, density: np.ndarray, step: float, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights of the process after one more step, at quadrature points between low and high."""
-    nodes, weights = leggauss(NODES)
+    nodes, weights = _quadrature()
     half = (high - low) / 2
     onto = low + half * (nodes + 1)
     gaps = (onto[:, None] - points) / step

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
-from rich.console import Console
-
-from rl_eval.gate import baseline, probes, protocol
+from optimizers import registry
+from optimizers.references import OptimizerFailedError
+from rl_eval.errors import ExplainedError
+from rl_eval.gate import baseline
 from rl_eval.gate.baseline import Baseline, Release, Scores
-from rl_eval.gate.decision import Plan
-from rl_eval.gate.finding import Finding, Tier, verdict
+from rl_eval.gate.finding import TIERS, Finding, Tier, verdict
+from rl_eval.gate.joint import joint_error
+from rl_eval.gate.numerics.spread import one_line
 from rl_eval.gate.numerics.tier import Numerics
 from rl_eval.gate.outcome import RunFailedError
-from rl_eval.gate.power import plan_for
-from rl_eval.gate.result import Comparison, Result, compare
+from rl_eval.gate.plan import Plan, plan_for
+from rl_eval.gate.result import Comparison, Result
 from rl_eval.records.lock import locked
+from rl_eval.records.provenance import versions
 from rl_eval.report.gate import files
 from rl_eval.settings import SettingsError
 from rl_eval.stats.compare import MIN_RUNS
+from rl_eval.terminal import Console
+from sweeps.gate import ledger
+from sweeps.gate.built import BuildFailedError
 from sweeps.gate.contender import Contender, contender, inherited, own_settings
+from sweeps.gate.looks import Told, look, look_at_probes, promise
+from sweeps.gate.notes import notes
 from sweeps.gate.numerics import check_numerics
 from sweeps.gate.options import Check
 from sweeps.gate.runs import Runs, runs_of
-from sweeps.gate.tiers import command, tasks_of, tiers_of
+from sweeps.gate.tiers import command, tiers_of
 from sweeps.gate.units import Planned, plan_again
-
-Told = tuple[list[Finding], list[Comparison]]
 
 
 def check(args: Check, console: Console) -> Result:
@@ -42,41 +50,45 @@ def check(args: Check, console: Console) -> Result:
     recorded = baseline.load(args.baseline)
     tiers = tiers_of(args.tiers, args.suite)
     _recorded_all(args, recorded, tiers)
-    settings, lacking = inherited_settings(args.candidate, recorded.release, args.set)
-    who = contender(args.candidate, settings)
-    small, large = (
-        _units(who, getattr(recorded, tier) if tier in tiers else None, args.set, lacking)
-        for tier in ("probes", "benchmark")
-    )
-    plan = _plan(args, recorded.benchmark) if large else None
+    if args.accept_numerics is not None and not args.accept_numerics.strip():
+        raise SettingsError("--accept-numerics: say why the change is meant; it is recorded")
     out = args.report_dir
-    work = args.work or out / "work"
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        registry.get(args.candidate)
+    except OptimizerFailedError as error:
+        return _shown(_broken(args, recorded, tiers, str(error)), out, console)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    settings, lacking = inherited_settings(args.candidate, recorded.release, args.set)
+    plan = _plan(args, recorded.benchmark) if "benchmark" in tiers else None
+    units = {
+        tier: _units(args.candidate, getattr(recorded, tier), args.set, lacking)
+        for tier in ("probes", "benchmark")
+        if tier in tiers
+    }
+    try:
+        who = contender(args.candidate, settings)
+    except BuildFailedError as error:
+        return _shown(_broken(args, recorded, tiers, str(error)), out, console)
     looks: dict[Tier, Callable[[Runs], Told]] = {}
     if recorded.numerics and "numerics" in tiers:
-        looks["numerics"] = partial(_numerics, who, recorded.numerics)
-    if recorded.probes and small:
-        looks["probes"] = partial(_probes, small, recorded.probes)
+        looks["numerics"] = partial(_numerics, who, recorded.numerics, args.accept_numerics)
+    if recorded.probes and "probes" in units:
+        looks["probes"] = partial(look_at_probes, units["probes"], recorded.probes, args.alpha)
     if recorded.benchmark and plan:
-        looks["benchmark"] = partial(_sequential, "benchmark", large, recorded.benchmark, plan)
+        looks["benchmark"] = partial(_benchmark, units["benchmark"], recorded.benchmark, plan)
+    work = args.work or out / "work"
+    work.mkdir(parents=True, exist_ok=True)
     with locked(work):
         runs = runs_of(who, work, args.workers, console)
         told = [_guarded(tier, look, runs) for tier, look in looks.items()]
+    said = notes(recorded.release, who.release, lacking, who.doubts)
+    if plan and (again := _checked_before(out, recorded, who, plan)):
+        said.append(again)
     findings = tuple(finding for found, _ in told for finding in found)
-    result = Result(
-        kind="rl-eval gate result",
-        verdict=verdict(findings),
-        findings=findings,
-        comparisons=tuple(one for _, compared in told for one in compared),
-        baseline=recorded.release,
-        candidate=who.release,
-        notes=tuple(_notes(recorded.release, who.release, lacking)),
-        recorded_by=recorded.command,
-        command=command(),
-    )
-    files.render(result, out)
-    files.show(result, out, console)
-    return result
+    compared = tuple(one for _, compared in told for one in compared)
+    result = _result(args, recorded, tiers, who.release, findings, compared, tuple(said))
+    return _shown(result, out, console)
 
 
 def inherited_settings(
@@ -86,6 +98,57 @@ def inherited_settings(
     own = own_settings(name, assignments)
     from_baseline, lacking = inherited(name, release.settings)
     return {**from_baseline, **own}, set(lacking)
+
+
+def _checked_before(out: Path, recorded: Baseline, who: Contender, plan: Plan) -> str | None:
+    digest = baseline.digest(dataclasses.asdict(recorded))
+    return ledger.note(out, digest, who.fingerprint, plan)
+
+
+def _result(
+    args: Check,
+    recorded: Baseline,
+    tiers: Sequence[Tier],
+    release: Release,
+    findings: tuple[Finding, ...],
+    comparisons: tuple[Comparison, ...],
+    said: tuple[str, ...],
+) -> Result:
+    return Result(
+        kind="rl-eval gate result",
+        verdict=verdict(findings),
+        findings=findings,
+        comparisons=comparisons,
+        baseline=recorded.release,
+        candidate=release,
+        notes=said,
+        recorded_by=recorded.command,
+        command=command(),
+        skipped=tuple(tier for tier in TIERS if tier not in tiers),
+        joint=joint_error(tiers, args.alpha),
+    )
+
+
+def _broken(args: Check, recorded: Baseline, tiers: Sequence[Tier], reason: str) -> Result:
+    """The report of a candidate that is there and cannot be built: a regression in any tier."""
+    release = dataclasses.replace(
+        recorded.release,
+        optimizer=args.candidate,
+        settings={},
+        code="not built",
+        weights=None,
+        versions=versions(),
+        dependencies=None,
+    )
+    finding = Finding(tiers[0], "build", "regression", reason)
+    said = ("the candidate cannot be built; nothing was run",)
+    return _result(args, recorded, tiers, release, (finding,), (), said)
+
+
+def _shown(result: Result, out: Path, console: Console) -> Result:
+    files.render(result, out)
+    files.show(result, out, console)
+    return result
 
 
 def _recorded_all(args: Check, recorded: Baseline, tiers: Sequence[Tier]) -> None:
@@ -102,13 +165,12 @@ def _recorded_all(args: Check, recorded: Baseline, tiers: Sequence[Tier]) -> Non
 
 
 def _units(
-    who: Contender, recorded: Scores | None, assignments: Sequence[str], lacking: set[str]
+    name: str, recorded: Scores | None, assignments: Sequence[str], lacking: set[str]
 ) -> list[Planned]:
     """Planned as they were recorded; what the candidate lacks is added to `lacking`."""
     if recorded is None:
         return []
-    tasks = protocol.probes() if recorded.suite == "probes" else tasks_of(recorded.suite)
-    units, more = plan_again(who.name, tasks, assignments, recorded)
+    units, more = plan_again(name, assignments, recorded)
     lacking |= more
     return units
 
@@ -121,7 +183,7 @@ def _plan(args: Check, recorded: Scores | None) -> Plan:
             f"--seeds {cap}: the baseline has {len(recorded.seeds)}, and {MIN_RUNS} are needed"
         )
     try:
-        return plan_for(cap, args.margin, args.alpha)
+        return plan_for(cap, args.margin, args.alpha, args.margin_floor)
     except ValueError as error:
         raise SettingsError(str(error)) from None
 
@@ -134,56 +196,23 @@ def _guarded(tier: Tier, look: Callable[[Runs], Told], runs: Runs) -> Told:
         return [Finding(tier, "runs", "regression", str(error))], []
 
 
-def _numerics(who: Contender, recorded: Numerics, runs: Runs) -> Told:
-    return check_numerics(who, recorded, runs.console), []
+def _numerics(who: Contender, recorded: Numerics, accepted: str | None, runs: Runs) -> Told:
+    """`accepted`: why what has changed was meant to."""
+    try:
+        found = check_numerics(who, recorded, runs.console)
+    except ExplainedError:
+        raise
+    except Exception as error:  # the candidate's own code is called there
+        return [Finding("numerics", "runs", "regression", one_line(error))], []
+    if accepted is None:
+        return found, []
+    return [
+        dataclasses.replace(finding, accepted=accepted) if finding.stands else finding
+        for finding in found
+    ], []
 
 
-def _probes(units: Sequence[Planned], recorded: Scores, runs: Runs) -> Told:
-    """Levels where there is one right answer; elsewhere the rule of scores."""
-    exact = [i for i, unit in enumerate(units) if protocol.is_probe(unit.config.env.id)]
-    found = runs.of([units[i] for i in exact], recorded.seeds)
-    findings = [
-        probes.level(units[i].name, runs_of_it, recorded.units[i].runs)
-        for i, runs_of_it in zip(exact, found, strict=True)
-    ]
-    rest = [i for i in range(len(units)) if i not in exact]
-    control = Scores("control", recorded.seeds, tuple(recorded.units[i] for i in rest))
-    plan = plan_for(len(recorded.seeds), protocol.PROBE_MARGIN)
-    more, comparisons = _sequential("probes", [units[i] for i in rest], control, plan, runs)
-    for unit in units:
-        if unit.name == protocol.RESUMED:
-            whole = runs.directory(unit, recorded.seeds[0])
-            stopped = runs.stopped(unit, recorded.seeds[0])
-            more.append(probes.resumed(whole, stopped, recorded.resumes_exactly))
-    return findings + more, comparisons
-
-
-def _sequential(
-    tier: Tier, units: Sequence[Planned], recorded: Scores, plan: Plan, runs: Runs
-) -> Told:
-    """Decide at each look; more seeds are run only while it is inconclusive."""
-    look: int | None = plan.looks[0]
-    while look is not None:
-        ours = runs.of(units, recorded.seeds[:look])
-        theirs = [unit.runs[:look] for unit in recorded.units]
-        names = [unit.name for unit in units]
-        decision, comparison, findings = compare(tier, recorded.suite, names, ours, theirs, plan)
-        runs.console.print(f"{tier}, {look} seeds: {decision.verdict}")
-        look = decision.next_look
-    return findings, [comparison]
-
-
-def _notes(then: Release, now: Release, lacking: set[str]) -> list[str]:
-    notes = [
-        f"{name}: {version} in the baseline, {now.versions.get(name)} here"
-        for name, version in then.versions.items()
-        if version != now.versions.get(name)
-    ]
-    if then.hardware != now.hardware:
-        notes.append("other hardware than the baseline's: scores are compared, speed is not")
-    if lacking:
-        names = ", ".join(sorted(lacking))
-        notes.append(f"the baseline was given {names}, which the candidate does not have")
-    same = (then.code, then.weights) == (now.code, now.weights)
-    notes.append("code and weights are the baseline's" if same else "code or weights are new")
-    return notes
+def _benchmark(units: Sequence[Planned], recorded: Scores, plan: Plan, runs: Runs) -> Told:
+    findings, comparisons = look("benchmark", units, recorded, plan, runs)
+    promised = promise(recorded, plan)
+    return findings, [dataclasses.replace(c, promise=promised) for c in comparisons]

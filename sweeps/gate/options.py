@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from rl_eval.gate.margins import FLOOR, MARGIN
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -51,10 +53,14 @@ class Check:
     """Adds the benchmark; must be the suite that was recorded."""
     seeds: int | None = None
     """Of the benchmark: the most per environment. Default: all that were recorded."""
-    margin: float = 0.1
-    """Loss of normalised score on the benchmark that is still accepted."""
+    margin: float = MARGIN
+    """Loss on the benchmark that is still accepted: a share of the baseline's own score."""
+    margin_floor: float = FLOOR
+    """Least margin, as a normalised score; with --margin 0 it is the margin everywhere."""
     alpha: float = 0.05
-    """Chance of a false alarm, and of a false pass."""
+    """Chance of a false alarm in each tier that trains, and of a false pass."""
+    accept_numerics: str | None = None
+    """Why the numerics were meant to change: recorded, and the other tiers decide."""
     out: Path | None = None
     """Directory of the report. Default gate/<baseline>-<candidate>."""
     work: Path | None = None

@@ -12,7 +12,7 @@ from rl_eval.config import RunConfig, Setting
 from rl_eval.gate import protocol
 from rl_eval.gate.baseline import Scores
 from rl_eval.gate.protocol import Task
-from rl_eval.settings import SettingsError
+from rl_eval.settings import SettingsError, parse_assignment
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.weights import with_weights
 from sweeps.gate.contender import inherited
@@ -53,28 +53,25 @@ def plan(
 
 
 def plan_again(
-    optimizer: str, tasks: Sequence[Task], assignments: Sequence[str], recorded: Scores
+    optimizer: str, assignments: Sequence[str], recorded: Scores
 ) -> tuple[list[Planned], set[str]]:
     """The recorded units with another optimizer, and the recorded settings that it lacks.
 
+    All but the optimizer is as it was recorded, whatever the defaults are by now.
+
     Raises:
-        SettingsError: the runs would differ from the recorded ones in more than the optimizer;
-            the first key that does is named.
+        SettingsError: what is assigned differs from the recorded in more than the optimizer; the
+            first key that does is named.
     """
-    by_env = {task.env: task for task in tasks}
-    there = {unit.config.env.id for unit in recorded.units}
-    if there != set(by_env):
-        odd = sorted(there ^ set(by_env))[0]
-        raise SettingsError(
-            f"another protocol: {odd} is {'only' if odd in there else 'not'} in the baseline"
-        )
     planned, lacking = [], set()
     for unit in recorded.units:
         given, lacks = inherited(optimizer, unit.given)
         lacking |= set(lacks)
         texts = [f"optimizer.{key}={json.dumps(value)}" for key, value in given.items()]
-        config, spec = _config(optimizer, by_env[unit.config.env.id], [*texts, *assignments])
-        difference = protocol.first_difference(config, unit.config)
+        task = Task(unit.config.env.id, unit.config.total_timesteps)
+        config, spec = _config(optimizer, task, [*texts, *assignments])
+        keys = [parse_assignment(text)[0] for text in assignments]
+        difference = protocol.first_difference(config, unit.config, keys)
         if protocol.scale(config.env.id) != unit.scale:
             difference = f"scale is {unit.scale} in the baseline, {protocol.scale(config.env.id)}"
         if difference:
@@ -82,6 +79,7 @@ def plan_again(
                 f"another protocol or budget: of {unit.name}, {difference}; record the baseline "
                 "again, or check as it was recorded"
             )
+        config = dataclasses.replace(unit.config, optimizer=config.optimizer)
         planned.append(Planned(unit.name, config, _given(config, spec)))
     return planned, lacking
 

@@ -173,7 +173,7 @@ def stopped_with(args, capsys):
         ([*TIER, "--set", "total_timesteps=1e6"], "total_timesteps is 500000 in the baseline"),
         ([*TIER, "--set", "nothing=1"], "unknown key nothing"),
         ([*TIER, "--seeds", "4"], "the baseline has 3"),
-        ([*TIER, "--margin", "0"], "margin > 0"),
+        ([*TIER, "--margin", "1"], "margin < 1"),
         ([*TIER, "--workers", "0"], "at least one"),
         ([*TIER, "--candidate", "adamww"], "did you mean adamw"),
     ],

@@ -59,15 +59,17 @@ def _profiles(panel: Any, c: Comparison) -> None:
 def _changes(panel: Any, c: Comparison) -> None:
     for place, row in enumerate(reversed(c.rows)):
         colour = VERDICTS[row.verdict]
-        panel.plot([row.lower, row.upper], [place, place], color=colour, lw=1.4)
-        for end in (row.lower, row.upper):
+        unit = c.margin if row.margin is None else row.margin
+        lower, upper, change = row.lower / unit, row.upper / unit, row.change / unit
+        panel.plot([lower, upper], [place, place], color=colour, lw=1.4)
+        for end in (lower, upper):
             panel.plot([end, end], [place - 0.14, place + 0.14], color=colour, lw=1.4)
-        panel.plot([row.change], [place], MARKS[row.verdict], color=colour, ms=5)
+        panel.plot([change], [place], MARKS[row.verdict], color=colour, ms=5)
     panel.axvline(0, color=INK, lw=0.7)
-    panel.axvline(-c.margin, color=INK, lw=0.9, ls=(0, (4, 2)))
+    panel.axvline(-1, color=INK, lw=0.9, ls=(0, (4, 2)))
     panel.set_yticks(range(len(c.rows)), [row.name for row in reversed(c.rows)])
-    panel.set(xlabel="change of score, one-sided bounds", ylim=(-0.6, len(c.rows) - 0.4))
+    panel.set(xlabel="change in margins, one-sided bounds", ylim=(-0.6, len(c.rows) - 0.4))
     left, right = panel.get_xlim()
-    panel.set_xlim(min(left, -1.6 * c.margin), max(right, 0.6 * c.margin))
-    panel.set_title(f"dashed: margin -{c.margin:g}", loc="left")
+    panel.set_xlim(min(left, -1.6), max(right, 0.6))
+    panel.set_title("dashed: one margin lost", loc="left")
     panel.spines[["top", "right"]].set_visible(False)

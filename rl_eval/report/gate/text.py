@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rl_eval.gate.finding import TIERS, Finding, verdict
-from rl_eval.gate.result import Comparison, Result
+from rl_eval.gate.result import Comparison, Promise, Result, Row
 from rl_eval.text import markdown as escaped
 from rl_eval.text import one_line, printable
 
@@ -20,7 +20,7 @@ _ORDER = {"regression": 0, "inconclusive": 1, "skipped": 2, "pass": 3}
 
 def meaning(result: Result) -> str:
     """What the verdict is worth: a release may ship only if every tier was run."""
-    ran = [tier for tier in TIERS if any(f.tier == tier for f in result.findings)]
+    ran = result.ran
     left = [tier for tier in TIERS if tier not in ran]
     if result.verdict == "inconclusive" and not _lacks_seeds(result):
         return "what the baseline says is too vague to judge by; see the numerics"
@@ -49,7 +49,33 @@ def reasons(result: Result) -> list[str]:
         lines.append(f"{tier}: {verdict(findings)}")
         worst = sorted(findings, key=lambda finding: _ORDER[finding.verdict])
         lines += [f"  {_word(f):12} {f.check}: {told(f)}" for f in worst]
-    return [printable(line) for line in lines + [f"note: {note}" for note in result.notes]]
+    lines += [f"{tier}: skipped" for tier in result.skipped]
+    lines += [result.joint] if result.joint else []
+    lines += [f"note: {note}" for note in result.notes]
+    return [printable(line) for line in lines]
+
+
+def explained(result: Result) -> list[str]:
+    """What `reasons` leaves out: every number behind the verdict, and what such a gate can see."""
+    lines = reasons(result)
+    for c in result.comparisons:
+        lines.append(f"{c.tier} on {c.suite}: looks at {c.looks}, decided at {len(c.seeds)} seeds")
+        lines.append(f"  {accepted(c)}; one-sided alpha {c.alpha:g}; overall: {c.average}")
+        for i, row in enumerate(c.rows):
+            lines.append(
+                f"  {row.name}: {row.baseline:.3f} -> {row.candidate:.3f}, {row.change:+.3f} "
+                f"within {row.lower:+.3f} to {row.upper:+.3f}, margin {_margin(row, c)}, "
+                f"P(better) {row.improves:.2f}, failed {row.failed} ({row.baseline_failed}), "
+                f"diverged {row.diverged} ({row.baseline_diverged})"
+            )
+            if i < len(c.candidate):
+                pairs = zip(c.seeds, c.baseline[i], c.candidate[i], strict=True)
+                worst = sorted(pairs, key=lambda pair: pair[2] - pair[1])[:3]
+                told_pairs = ", ".join(f"{s}: {b:.3f} -> {a:.3f}" for s, b, a in worst)
+                lines.append(f"    seeds that lost most: {told_pairs}")
+        lines += [f"  {promised(c.promise, c)}"] if c.promise else []
+    lines += [f"recorded by: {result.recorded_by}", f"checked by: {result.command}"]
+    return [printable(line) for line in lines]
 
 
 def by_tier(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
@@ -82,6 +108,10 @@ def markdown(result: Result, picture: str | None) -> str:
         (name, then.versions.get(name), now.versions.get(name))
         for name in dict.fromkeys([*then.versions, *now.versions])
     ]
+    if result.skipped:
+        lines.append(f"Skipped, which is no pass: {', '.join(result.skipped)}.")
+    if result.joint:
+        lines.append(result.joint)
     lines += ["## What was compared", table(("", "baseline", "candidate"), facts)]
     lines += [f"- {escaped(note)}" for note in result.notes]
     commands = f"    {one_line(result.recorded_by)}\n    {one_line(result.command)}"
@@ -105,18 +135,52 @@ def _comparison(c: Comparison) -> str:
             f"{row.candidate:.3f}",
             f"{row.change:+.3f}",
             f"{row.lower:+.3f} to {row.upper:+.3f}",
+            _margin(row, c),
             f"{row.improves:.2f}",
+            f"{row.failed} ({row.baseline_failed})",
             f"{row.diverged} ({row.baseline_diverged})",
         )
         for row in c.rows
     ]
-    head = ("", "baseline", "candidate", "change", "bounds", "P(better)", "diverged (baseline)")
+    head = ["", "baseline", "candidate", "change", "bounds", "margin", "P(better)"]
+    head += ["failed (baseline)", "diverged (baseline)"]
     seeds = ", ".join(map(str, c.seeds))
+    lines = [
+        f"{table(head, rows)}\n",
+        f"{c.suite}: {len(c.seeds)} seeds per environment ({seeds}), looks at "
+        f"{', '.join(map(str, c.looks))}, {accepted(c)}, one-sided alpha {c.alpha:g}. "
+        f"Overall is the {c.average}; an environment's score is the mean of its seeds. A run has "
+        "failed if it diverged or kept less than half of what the baseline's middle run had "
+        "learned.",
+    ]
+    return "\n".join(lines + ([f"\n{promised(c.promise, c)}"] if c.promise else []))
+
+
+def accepted(c: Comparison) -> str:
+    """The loss that is accepted, in words."""
+    if c.floor is None or c.margin == 0:
+        return f"accepted loss {c.floor or c.margin:g} of the reference score"
+    return f"accepted loss {c.margin:.0%} of the baseline's own score, at least {c.floor:g}"
+
+
+def promised(promise: Promise, c: Comparison) -> str:
+    """What such a gate does, in words with the numbers of its simulation."""
     return (
-        f"{table(head, rows)}\n\n{escaped(c.suite)}: {len(c.seeds)} seeds per environment "
-        f"({seeds}), looks at {', '.join(map(str, c.looks))}, margin {c.margin:g}, one-sided alpha "
-        f"{c.alpha:g}. Overall is the {c.average}; an environment's score is the mean of its seeds."
+        f"In {promise.gates:,} simulated gates at up to {c.looks[-1]} seeds, spread as this "
+        "baseline's are, an unchanged candidate whose seeds are not tied to its own passed in "
+        f"{promise.passes:.0%}; a loss of two margins was called a regression in "
+        f"{promise.catches:.0%} on every environment and in {promise.catches_one:.0%} on the "
+        f"noisiest alone; a loss of one margin on one environment passed in {promise.misses:.1%}; "
+        f"one failing run in ten passed in {promise.rare:.0%}."
     )
+
+
+def _margin(row: Row, c: Comparison) -> str:
+    if row.margin is None:
+        return f"{c.margin:.3f}"
+    if row.margin_return is None:
+        return f"{row.margin:.3f}"
+    return f"{row.margin:.3f} ({row.margin_return:.3g} in return)"
 
 
 def _word(finding: Finding) -> str:

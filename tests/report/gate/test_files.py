@@ -10,7 +10,7 @@ import pytest
 from gate.examples import ENVS, release_of, runs_of
 
 from rl_eval.gate.finding import TIERS, Finding, verdict
-from rl_eval.gate.power import plan_for
+from rl_eval.gate.plan import plan_for
 from rl_eval.gate.result import Result, compare, load_result
 from rl_eval.records.run import RecordError
 from rl_eval.report.gate import files
@@ -18,12 +18,15 @@ from rl_eval.report.gate.junit import junit
 from rl_eval.report.gate.text import markdown, reasons
 
 BASELINE = np.array([[0.50, 0.55, 0.45, 0.52, 0.48, 0.5], [0.8, 0.85, 0.75, 0.82, 0.78, 0.8]])
+SCALES = [(22.2, 500.0), (-500.0, -80.0)]
 
 
 def result_of(change=(0.0, 0.0), diverged=()):
     ours = [runs_of(tuple(row), diverged) for row in BASELINE + np.array(change)[:, None]]
     theirs = [runs_of(tuple(row)) for row in BASELINE]
-    _, comparison, scored = compare("benchmark", "two", ENVS, ours, theirs, plan_for(6, 0.1))
+    _, comparison, scored = compare(
+        "benchmark", "two", ENVS, ours, theirs, plan_for(6, 0.5), SCALES
+    )
     findings = (Finding("numerics", "state | tree <b>", "pass", "same\x00 leaves"), *scored)
     return Result(
         kind="rl-eval gate result",
@@ -40,7 +43,7 @@ def result_of(change=(0.0, 0.0), diverged=()):
 
 def test_equal_scores_pass_and_a_loss_on_one_environment_does_not():
     assert result_of().verdict == "pass"
-    lost = result_of(change=(0.0, -0.3))
+    lost = result_of(change=(0.0, -0.7))
     assert lost.verdict == "regression"
     verdicts = {f.check: f.verdict for f in lost.findings if f.tier == "benchmark"}
     assert verdicts["CartPole-v1"] == "pass"
@@ -48,13 +51,14 @@ def test_equal_scores_pass_and_a_loss_on_one_environment_does_not():
 
 
 def test_the_rows_are_the_scores():
-    (comparison,) = result_of(change=(0.0, -0.3)).comparisons
+    (comparison,) = result_of(change=(0.0, -0.7)).comparisons
     cartpole, acrobot, overall = comparison.rows
     assert (cartpole.baseline, cartpole.change, cartpole.improves) == (0.5, 0.0, 0.5)
-    assert acrobot.candidate == pytest.approx(0.5)
+    assert acrobot.candidate == pytest.approx(0.1)
     assert acrobot.improves == 0.0
     assert overall.improves == 0.25
-    assert comparison.average == "mean of the middle 6 of 12 scores"
+    assert (overall.baseline, overall.change) == pytest.approx((1.0, -0.7 / 0.8 / 2))
+    assert acrobot.margin_return == pytest.approx(0.4 * 420)
 
 
 def test_diverged_runs_are_counted():
@@ -64,7 +68,7 @@ def test_diverged_runs_are_counted():
 
 
 def test_reasons_begin_with_the_verdict_and_the_worst():
-    lines = reasons(result_of(change=(0.0, -0.3)))
+    lines = reasons(result_of(change=(0.0, -0.7)))
     assert lines[0] == "mine:make: regression (it must not ship)"
     assert lines[1] == "numerics: pass"
     where = lines.index("benchmark: regression")
@@ -87,7 +91,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
 
 
 def test_nothing_in_a_name_breaks_a_table_or_the_xml():
-    result = result_of(change=(0.0, -0.3))
+    result = result_of(change=(0.0, -0.7))
     text = markdown(result, None)
     assert "| pass | state \\| tree &lt;b> | same" in text
     assert "report.png" not in text
