@@ -16,13 +16,13 @@ over each env and all as one. False passes: every env must pass at alpha, which 
 since the release passes only if all of them do. At each look alpha is spent as O'Brien and
 Fleming's rule allows (`stats.sequential`).
 
-What 10,000 simulated gates give on three envs at caps of 5 to 56 seeds, margins of a fifth and a
-quarter, for normal, skewed, saturating and steady scores, seeds tied or independent
-(tests/gate/test_error_rates.py repeats it): a loss of exactly the margin on one env passes in at
-most 5 %, whether every run loses it, or failed runs make up all, half or a quarter of it. A loss of
-exactly the margin on every env is called a regression in at most 6 % (skewed scores; else 5 %)
-where no run fails. Failures have no margin: more of them than the baseline's, by more than chance
-allows, is a regression however small the mean loss.
+In 10,000 simulated gates each, on three envs at caps of 5 to 32 seeds with a margin of a fifth, for
+normal, skewed, saturating and steady scores, seeds tied or independent: a loss of exactly the
+margin on one env passed in 0 to 4.0 %, whether every run lost it or failed runs made up all, half
+or a quarter of it. A loss of exactly the margin on every env was called a regression for its score
+in 1 to 3.9 %, an unchanged candidate in 0 to 0.3 %. tests/gate/test_error_rates.py repeats a part.
+Failures have no margin: more of them than the baseline's, by more than chance allows, is a
+regression however small the mean loss.
 """
 
 from __future__ import annotations

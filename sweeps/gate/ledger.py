@@ -50,6 +50,8 @@ def _others(out: Path, row: dict[str, object]) -> list[dict[str, object]]:
             rows = read_lines(file)[0]
         except RecordError:
             continue
-        same = [r for r in rows if all(r.get(key) == row[key] for key in ("baseline", "candidate"))]
-        found += [r for r in same if r != row and r not in found]
+        for other in rows:
+            same = all(other.get(key) == row[key] for key in ("baseline", "candidate"))
+            if same and other != row and other not in found:
+                found.append(other)
     return found

@@ -21,8 +21,16 @@ from rl_eval.gate.result import load_result
 SETTINGS = ("total_timesteps=4096", "num_envs=4", "num_steps=16", "hidden_sizes=[8]", "episodes=8")
 SMALL = [part for text in SETTINGS for part in ("--set", text)]
 TIER = ["--tiers", "benchmark"]
+WIDE = ["--margin", "0.9"]  # which three seeds can show
 MODULE = """
 import optax
+import core
+
+def scaled(num_steps):
+    return same(num_steps, learning_rate=2.5e-4 * core.SCALE)
+
+def raises():
+    raise RuntimeError("no such rule")
 
 def same(num_steps, learning_rate=2.5e-4, eps=1e-5, weight_decay=0.0):
     schedule = optax.linear_schedule(learning_rate, 0.0, num_steps)
@@ -43,6 +51,7 @@ def folder(tmp_path_factory):
     """Where commands are run: `candidates` can be imported there."""
     folder = tmp_path_factory.mktemp("gate")
     (folder / "candidates.py").write_text(MODULE)
+    (folder / "core.py").write_text("SCALE = 1.0\n")
     return folder
 
 
@@ -93,16 +102,20 @@ def check(commands, recorded, candidate, *more):
 
 @pytest.mark.slow
 def test_the_same_update_from_elsewhere_passes_with_a_full_report(commands, recorded):
-    code, said, out = check(commands, recorded, "candidates:same")
+    code, said, out = check(commands, recorded, "candidates:same", *WIDE)
     assert code == 0, said
     result = load_result(out / "report.json")
     assert result.verdict == "pass"
     assert result.comparisons[0].candidate == result.comparisons[0].baseline
-    assert "code or weights are new" in result.notes
+    assert any("code or weights are new: module candidates" in note for note in result.notes)
+    assert result.skipped == ("numerics", "probes")
+    assert "does not say that it may ship" in said
     assert {"report.md", "report.png", "junit.xml"} <= {path.name for path in out.iterdir()}
     code, said = commands.run("gate", "explain", str(out / "report.json"))
     assert code == 0
     assert said.startswith("candidates:same: pass")
+    assert "seeds that lost most" in said
+    assert "10,000 simulated gates" in said
 
 
 @pytest.mark.slow
@@ -114,6 +127,26 @@ def test_noise_is_inconclusive_and_a_candidate_that_fails_a_regression(commands,
     assert code == 1, said
     (finding,) = load_result(out / "report.json").findings
     assert "no schedule is that long" in finding.detail
+
+
+@pytest.mark.slow  # two checks of three runs each
+def test_runs_of_a_module_whose_neighbour_changed_are_not_used_again(commands, recorded, folder):
+    code, said, out = check(commands, recorded, "candidates:scaled", *WIDE)
+    assert code == 0, said
+    (folder / "core.py").write_text("SCALE = 0.0\n")
+    code, said, _ = check(commands, recorded, "candidates:scaled", *WIDE)
+    (folder / "core.py").write_text("SCALE = 1.0\n")
+    assert code in (1, 4), said
+    result = load_result(out / "report.json")
+    assert result.comparisons[0].candidate != result.comparisons[0].baseline
+    assert any("module core" in note for note in result.notes)
+
+
+def test_a_candidate_that_raises_gets_a_report(commands, recorded):
+    code, said, out = check(commands, recorded, "candidates:raises")
+    assert code == 1, said
+    assert "no such rule" in load_result(out / "report.json").findings[0].detail
+    assert (out / "junit.xml").is_file()
 
 
 @pytest.mark.slow
@@ -128,7 +161,7 @@ def test_findings_are_items_of_pytest(commands, recorded):
     own = ["--rootdir", str(folder), "-c", os.devnull]
 
     def said(*args):
-        line = [*command, *own, "--gate-tiers", "benchmark", *args]
+        line = [*command, *own, "--gate-tiers", "benchmark", "--gate-margin", "0.9", *args]
         done = subprocess.run(
             line, cwd=folder, env=commands.env, capture_output=True, text=True, check=False
         )
