@@ -19,7 +19,7 @@ def notes(then: Release, now: Release, lacking: set[str], doubts: tuple[str, ...
         if version != now.versions.get(name)
     ]
     if then.hardware != now.hardware:
-        found.append("other hardware than the baseline's: of speed, only the ratio to AdamW is compared")
+        found.append("other hardware than the baseline's: a step's time is compared with AdamW's")
     if lacking:
         names = ", ".join(sorted(lacking))
         found.append(f"the baseline was given {names}, which the candidate does not have")
