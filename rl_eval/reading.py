@@ -105,12 +105,6 @@ def eval_frame(path: Path) -> polars.DataFrame:
     return _frame(path / EVALUATIONS, EvalRow)
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a killed writer left half a line, which the frames leave out."""
-    files = (path / METRICS, path / EVALUATIONS)
-    return any(read_lines(file)[1] for file in files if file.is_file())
-
-
 def _status(file: Path) -> dict[str, Any] | None:
     """None if it was never written, or a power cut left nothing in it: the run can go on.
 

@@ -1,4 +1,4 @@
-"""What a sweep is made of, on disk beside sweep.json, so that it can be gone on with and extended.
+"""What a sweep is made of, on disk beside sweep.json, so that it can be resumed and extended.
 
 plan.json has the space as it was read and a full configuration for every environment and
 optimizer. Planning again from them gives the same trials, and more where a design is drawn larger.

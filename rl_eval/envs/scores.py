@@ -19,8 +19,6 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rl_eval.envs.formulas import FLOOR, HEIGHT, LANDSCAPES
 from rl_eval.settings import closest
 
@@ -110,15 +108,6 @@ def min_max_normalised(env_id: str, score: Score, table: str = DEFAULT_TABLE) ->
     if high is None:
         raise ValueError(f"'{env_id}' has a random score only; nothing to normalise by")
     return (score - low) / (high - low)
-
-
-def unit_score(env_id: str, score: Score, table: str = DEFAULT_TABLE) -> Score:
-    """`min_max_normalised` clipped to [0, 1], so that 1 minus its mean is the optimality gap.
-
-    Source: Agarwal et al., "Deep RL at the Edge of the Statistical Precipice", NeurIPS 2021,
-    section 4.3; there scores below random play count in full, here as random play.
-    """
-    return np.clip(min_max_normalised(env_id, score, table), 0.0, 1.0)
 
 
 def random_score(env_id: str) -> float | None:

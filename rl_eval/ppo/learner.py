@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -27,17 +28,20 @@ class Optimizer(NamedTuple):
     make: (number of gradient steps of the run, traced hyperparameters) to an optax transformation.
     needs: extra arguments beyond `params` and `value`; see `optimizers.spec`.
     eval_params: (opt_state, params) to the parameters to evaluate, where they are not `params`.
-    traced: names of the hyperparameters that `make` is given as arrays.
+    traced: the hyperparameters that `make` is given as arrays, by name.
     """
 
     make: Callable[[int, dict[str, Array]], optax.GradientTransformationExtraArgs]
     needs: frozenset[str] = frozenset()
     eval_params: Callable[[Any, Any], Any] | None = None
-    traced: tuple[str, ...] = ()
+    traced: Mapping[str, float] = MappingProxyType({})
 
     def numbers(self, hyperparameters: Mapping[str, Any]) -> dict[str, float]:
-        """The traced ones of all its hyperparameters; JSON has inf and nan as text."""
-        return {name: float(hyperparameters[name]) for name in self.traced}
+        """A member's traced hyperparameters; what it does not name is as in `traced`.
+
+        JSON has inf and nan as text.
+        """
+        return {n: float(hyperparameters.get(n, value)) for n, value in self.traced.items()}
 
 
 class UpdateMetrics(NamedTuple):

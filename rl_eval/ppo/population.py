@@ -37,7 +37,7 @@ class Population(NamedTuple):
     other seeds; nothing is compiled again where they are jittable and rewindable.
 
     `run` consumes its state (buffers are donated) and returns metrics of max_chunk rows, of which
-    the first n count. `compile(state)` returns the seconds it took; calling `run` compiles too.
+    the first n count. `warm_up(state)` compiles it and leaves the state as it was.
     """
 
     init: Callable[..., TrainState]

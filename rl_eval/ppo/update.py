@@ -73,7 +73,7 @@ def optimizer_step(
     opt_state: Any,
     **extra: Any,
 ) -> tuple[Any, Any, Any]:
-    """New params, new optimizer state, and the updates: the only call to `optimizer.update`."""
+    """New params, new optimizer state, and the updates: a run's only call of `update`."""
     updates, opt_state = optimizer.update(grads, opt_state, params, **extra)
     return optax.apply_updates(params, updates), opt_state, updates
 

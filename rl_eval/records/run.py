@@ -136,11 +136,11 @@ class RunDirectory:
         return lost
 
     def resumed(self, note: Mapping[str, Any]) -> None:
-        """Record that, when and how the run was gone on with."""
+        """Record that, when and how the run was resumed."""
         _append(self.path / RESUMES, note)
 
     def times_resumed(self) -> int:
-        """How often the run was gone on with so far."""
+        """How often the run was resumed so far."""
         file = self.path / RESUMES
         return len(_content(file, MAX_BYTES).splitlines()) if file.is_file() else 0
 

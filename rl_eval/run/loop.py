@@ -77,7 +77,7 @@ class Clock:
     beat_at: float = 0.0
 
 
-def go(session: Session, state: TrainState, clock: Clock, stop: StopRequest) -> TrainState:
+def train_on(session: Session, state: TrainState, clock: Clock, stop: StopRequest) -> TrainState:
     """Iterate to the planned end, or until every member has diverged.
 
     Raises:

@@ -60,7 +60,9 @@ def wall_s_of(saved: Checkpoint) -> float:
     return float(seconds)
 
 
-def filled(state: TrainState, found: Sequence[Checkpoint], rewindable: bool) -> TrainState:
+def with_checkpoints(
+    state: TrainState, found: Sequence[Checkpoint], rewindable: bool
+) -> TrainState:
     """`state` with what the checkpoints hold; games that cannot be saved stay new."""
     members = []
     for i, saved in enumerate(found):

@@ -1,4 +1,4 @@
-"""A run from its configuration to its end: a new one, or one gone on with."""
+"""A run from its configuration to its end: a new one, or a resumed one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from rl_eval.records.run import INTERRUPTED, RunDirectory, RunExistsError, Statu
 from rl_eval.run.build import Build, Built, build, start
 from rl_eval.run.cost import measure
 from rl_eval.run.fit import check_optimizer
-from rl_eval.run.loop import Clock, Progress, Session, evaluate_if_due, go, save
+from rl_eval.run.loop import Clock, Progress, Session, evaluate_if_due, save, train_on
 from rl_eval.run.member import Member
-from rl_eval.run.restoring import filled, newest_checkpoints, wall_s_of
+from rl_eval.run.restoring import newest_checkpoints, wall_s_of, with_checkpoints
 from rl_eval.run.sinks import Sinks
 from rl_eval.run.stop import Terminated, graceful
 from rl_eval.types import Environment
@@ -183,7 +183,7 @@ def resume(
         with _closing(directories):
             state, clock = start(alone(config), built, optimizer), Clock()
         if found:
-            state = filled(state, found, built.env.rewindable)
+            state = with_checkpoints(state, found, built.env.rewindable)
             clock = Clock(found[0].iteration, wall_s_of(found[0]))
         exact = built.env.rewindable or not found
         games = "went on" if exact else f"new, from (seed, {times})"
@@ -270,7 +270,7 @@ def _run(session: Session, state: TrainState, clock: Clock, options: Options) ->
         compile_s = time.perf_counter() - begun
         stop.check()
         evaluate_if_due(session, state, clock)  # a run may have been killed just before it
-        state = go(session, state, clock, stop)
+        state = train_on(session, state, clock, stop)
         save(session, state, clock)
         if options.cost:
             _write_cost(session, state, clock, compile_s, options.notify)

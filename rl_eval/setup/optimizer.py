@@ -41,13 +41,13 @@ def prepare(config: RunConfig, recorded: Any = None) -> Prepared:
     """
     found_again(config)
     spec = spec_of(config.optimizer.name, config.optimizer.folder)
+    pinned, used = with_weights(config, spec, recorded)
     try:
-        settings = spec.resolve(config.optimizer.hyperparameters)
+        # For the learner alone: a configuration's id is that of the values as they were read.
+        settings = spec.resolve(pinned.optimizer.hyperparameters)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    complete = dataclasses.replace(config.optimizer, hyperparameters=settings)
-    pinned, used = with_weights(dataclasses.replace(config, optimizer=complete), spec, recorded)
-    return Prepared(pinned, learners(spec, pinned.optimizer.hyperparameters), used)
+    return Prepared(pinned, learners(spec, settings), used)
 
 
 def learners(spec: OptimizerSpec, settings: dict[str, Any]) -> Optimizer:
@@ -57,4 +57,4 @@ def learners(spec: OptimizerSpec, settings: dict[str, Any]) -> Optimizer:
     def make(num_steps: int, numbers: dict[str, Array]) -> Any:
         return spec.build(num_steps, **static, **numbers)
 
-    return Optimizer(make, frozenset(spec.needs), spec.eval_params, tuple(traced))
+    return Optimizer(make, frozenset(spec.needs), spec.eval_params, traced)

@@ -1,4 +1,4 @@
-"""`rl_eval.train`: a run from the arguments of a person, begun or gone on with."""
+"""`rl_eval.train`: a run from the arguments of a person, begun or resumed."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.special import gammaln
 
 from rl_eval.stats.axes import named
@@ -30,11 +30,6 @@ def basin_width(
     values = named(scores, "... trial") - floor
     best = values.max(axis=-1, keepdims=True)
     return np.stack([((values >= s * best) & (best > 0)).mean(axis=-1) for s in shares], axis=-1)
-
-
-def share_diverged(diverged: Bool[np.ndarray, "trial run"]) -> float:
-    """Share of all runs that diverged."""
-    return float(diverged.mean())
 
 
 def expected_best_of_k(

@@ -5,7 +5,7 @@ stops runs and does not take them up again. So those that go on are never interr
 they record is exactly what a sweep without pruning records.
 
 Each run keeps its values at the rungs in `rungs.json` of its own directory and reads those of the
-others, so that a sweep can be killed, gone on with, and spread over machines that share its
+others, so that a sweep can be killed, resumed, and spread over machines that share its
 directory. Runs are compared with those of the same environment, optimizer and seed.
 """
 

@@ -29,9 +29,7 @@ def make() -> Run:
     def measured(
         values: Mapping[str, Any], directory: Path, tell: Tell
     ) -> tuple[Ending, str | None, float | None]:
-        shutil.rmtree(
-            directory, ignore_errors=True
-        )  # a run that was gone on with has no clean time
+        shutil.rmtree(directory, ignore_errors=True)  # a resumed run has no clean time
         return run(values, directory, tell)
 
     return measured

@@ -1,4 +1,4 @@
-"""What a worker of a sweep does: seeds of trials, begun or gone on with."""
+"""Runs of a worker: seeds of trials, begun or resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that were stopped, killed or hindered, and gone on with."""
+"""Runs that were stopped, killed or hindered, and resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rl-eval sweep --workers ray`: training stopped by Ctrl-C saves itself and is gone on with."""
+"""`rl-eval sweep --workers ray`: training stopped by Ctrl-C saves itself and is resumed."""
 
 from __future__ import annotations
 

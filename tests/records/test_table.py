@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from report.landscape import score, write
 
 from rl_eval.envs.formulas import FLOOR
-from rl_eval.records.run import RecordError
+from rl_eval.records.run import RecordError, read_object
 from rl_eval.records.scored import Curve, SeedRun, measure
-from rl_eval.records.sweep import AxisRecord, read_object
+from rl_eval.records.sweep import AxisRecord
 from rl_eval.records.table import Row, read_table, union, write_csv
 from sweeps.tasks.formula import diverges
 

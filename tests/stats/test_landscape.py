@@ -30,10 +30,6 @@ def test_the_seed_noise_of_a_basin_is_bootstrapped_with_trials_in_place_of_envs(
     np.testing.assert_allclose([got.low[0], got.high[0]], [1 / 3, 2 / 3])
 
 
-def test_the_share_of_diverged_runs():
-    assert landscape.share_diverged(np.array([[True, False], [False, False]])) == 0.25
-
-
 def test_best_of_k_is_the_mean_over_all_subsets():
     scores = np.array([3.0, -1.0, 3.0, 7.0, 0.5, 2.0])
     expected = [

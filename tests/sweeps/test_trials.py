@@ -13,8 +13,8 @@ from rl_eval.config import RunConfig, to_dict
 from rl_eval.records.run import RunDirectory
 from rl_eval.records.sweep import read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read
-from sweeps.presets import names, read_preset
-from sweeps.space.space import make_space
+from sweeps.presets import names, path
+from sweeps.space.space import make_space, read_space
 from sweeps.trials import (
     ENDED,
     plan,
@@ -161,7 +161,7 @@ def test_the_record_of_a_sweep_is_read_as_written(both, tmp_path):
 @pytest.mark.parametrize("preset", names())
 def test_a_preset_makes_trials_for_every_optimizer(preset):
     optimizers = ("adamw", "celo2", "celo2-base", "muon", "sgd")
-    space = read_preset(preset, optimizers)
+    space = read_space(path(preset), optimizers)
     trials = plan(space, [base(ENV, name) for name in optimizers], seed=0)
     each = {"celo2-paper": 14, "learning-rate": 7, "sensitivity": 64}[preset]
     found = [t.config.optimizer.name for t in trials]
@@ -170,7 +170,7 @@ def test_a_preset_makes_trials_for_every_optimizer(preset):
 
 
 def test_the_learning_rates_of_the_paper():
-    space = read_preset("celo2-paper", ("celo2-base",))
+    space = read_space(path("celo2-paper"), ("celo2-base",))
     trials = plan(space, [base(ENV, "celo2-base")], seed=0)
     settings = [trial.config.optimizer.hyperparameters for trial in trials]
     rates = [1e-5, 2.1544e-5, 4.6416e-5, 1e-4, 2.1544e-4, 4.6416e-4, 1e-3]
@@ -180,4 +180,4 @@ def test_the_learning_rates_of_the_paper():
 
 def test_an_unknown_preset_is_named_with_those_there_are():
     with pytest.raises(SettingsError, match="unknown preset sensitivty; did you mean sensitivity"):
-        read_preset("sensitivty", ("adamw",))
+        path("sensitivty")

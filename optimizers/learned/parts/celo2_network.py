@@ -8,13 +8,14 @@ the mean square that normalises it and once into the network, whose layers are u
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from optimizers.learned.parts.accumulators import Diagonal, Factored, factored_scales
+from optimizers.learned.parts.channels import product, sums
 from optimizers.learned.parts.features import elementwise_features, factored_features
 
 # The i-th is read by slab `w0__i` of the weights; leaves of rank <= 1 have none from `row` on.
@@ -62,9 +63,9 @@ def _dense(weights: Weights, operands: Operands, factored: Features) -> Float[Ar
     features = elementwise_features(*operands, eps=_SECOND_MOMENT_EPS) | dict(factored)
     channels = [_by_channel(x, len(leaf)) for x in features.values()]
     x = jnp.concatenate([jnp.broadcast_to(x, (len(x), *leaf)) for x in channels])
-    x = _product(_slabs(weights, features), unit_rms(x, len(leaf))) + _column(weights["b0"], leaf)
+    x = product(_slabs(weights, features), unit_rms(x, len(leaf))) + _column(weights["b0"], leaf)
     for w, b in _upper_layers(weights):
-        x = _product(w, jax.nn.relu(x)) + _column(b, leaf)
+        x = product(w, jax.nn.relu(x)) + _column(b, leaf)
     return x[0]
 
 
@@ -72,12 +73,12 @@ def _unrolled(weights: Weights, operands: Operands, factored: Features) -> Float
     units = list(weights["b0"])
     for names in (("row", "rsqrt_row"), ("col", "rsqrt_col")) if factored else ():
         x = unit_rms(jnp.concatenate([factored[name] for name in names]), operands[0].ndim)
-        y = _product(_slabs(weights, names), x)
+        y = product(_slabs(weights, names), x)
         units = [unit + y[j] for j, unit in enumerate(units)]
     features, channels = _normalised(operands)
-    units = _sums(channels, _slabs(weights, features), units)
+    units = sums(channels, _slabs(weights, features), units)
     for w, b in _upper_layers(weights):
-        units = _sums([jax.nn.relu(x) for x in units], w, b)
+        units = sums([jax.nn.relu(x) for x in units], w, b)
     return units[0]
 
 
@@ -105,20 +106,6 @@ def _normalised(operands: Operands) -> tuple[list[str], list[Float[Array, "*leaf
     return list(features), [x * scale for x, scale in zip(channels, scales, strict=True)]
 
 
-def _sums(channels: Sequence[Array], w: Array, start: Iterable[Array]) -> list[Array]:
-    """`start[j] + sum_k channels[k] * w[k, j]` for every j.
-
-    The sum must end with a channel: XLA computes the sum of two large arrays once, however many
-    read it, but anything that ends with the addition of a scalar once for each reader.
-    """
-    units = []
-    for j, unit in enumerate(start):
-        for k, x in enumerate(channels):
-            unit = unit + x * w[k, j]
-        units.append(unit)
-    return units
-
-
 def _slabs(weights: Weights, features: Iterable[str]) -> Float[Array, "channel unit"]:
     """First-layer weights of these features, in their order."""
     return jnp.concatenate([weights[f"w0__{_FEATURES.index(name)}"] for name in features])
@@ -126,10 +113,6 @@ def _slabs(weights: Weights, features: Iterable[str]) -> Float[Array, "channel u
 
 def _upper_layers(weights: Weights) -> tuple[tuple[Array, Array], ...]:
     return (weights["w1"], weights["b1"]), (weights["w2"][:, :1], weights["b2"][:1])
-
-
-def _product(w: Float[Array, "channel unit"], x: Float[Array, "channel ..."]) -> Array:
-    return jnp.einsum("cu,c...->u...", w, x, precision=jax.lax.Precision.HIGHEST)
 
 
 def _by_channel(x: Array, leaf_rank: int) -> Float[Array, "channel ..."]:

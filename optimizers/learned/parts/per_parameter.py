@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from optimizers.learned.parts.accumulators import Diagonal, Factored, factored_scales
+from optimizers.learned.parts.channels import product, sums
 from optimizers.learned.parts.features import elementwise_features, factored_features
 
 _SECOND_MOMENT_EPS = 1e-6
@@ -124,7 +125,7 @@ def _stacked(operands: _Operands, names: Iterable[str]) -> Float[Array, "channel
 
 def _dense(x: Float[Array, "channel ..."], mlp: Mlp) -> Float[Array, "out ..."]:
     def layer(x: Array, w: Array, b: Array) -> Array:
-        return _product(w, x) + b.reshape(-1, *(1,) * (x.ndim - 1))
+        return product(w, x) + b.reshape(-1, *(1,) * (x.ndim - 1))
 
     x = jax.nn.relu(layer(x, mlp.w0, mlp.b0))
     return layer(jax.nn.relu(layer(x, mlp.w1, mlp.b1)), mlp.w2, mlp.b2)
@@ -138,11 +139,11 @@ def _unrolled(operands: _Operands, names: Sequence[str], mlp: Mlp) -> list[Float
     whole = by_shape.pop(leaf)
     units = list(mlp.b0)
     for ks in by_shape.values():  # constant along an axis
-        y = _product(mlp.w0[jnp.array(ks)], jnp.stack([channels[k] for k in ks]))
+        y = product(mlp.w0[jnp.array(ks)], jnp.stack([channels[k] for k in ks]))
         units = [unit + y[j] for j, unit in enumerate(units)]
-    units = _sums([channels[k] for k in whole], mlp.w0[jnp.array(whole)], units)
-    units = _sums([jax.nn.relu(x) for x in units], mlp.w1, list(mlp.b1))
-    return _sums([jax.nn.relu(x) for x in units], mlp.w2, list(mlp.b2))
+    units = sums([channels[k] for k in whole], mlp.w0[jnp.array(whole)], units)
+    units = sums([jax.nn.relu(x) for x in units], mlp.w1, list(mlp.b1))
+    return sums([jax.nn.relu(x) for x in units], mlp.w2, list(mlp.b2))
 
 
 def _channels(operands: _Operands, names: Iterable[str]) -> list[Array]:
@@ -161,20 +162,6 @@ def _channels(operands: _Operands, names: Iterable[str]) -> list[Array]:
         else:
             channels += [decay[name] for decay in (decays if name in _PER_DECAY else decays[:1])]
     return channels
-
-
-def _sums(channels: Sequence[Array], w: Array, start: Sequence[Array]) -> list[Array]:
-    """`start[j] + sum_k channels[k] * w[k, j]` for every j; adding the channels last.
-
-    XLA computes the sum of two large arrays once, however many read it, but anything that ends
-    with the addition of a scalar once for each reader.
-    """
-    units = []
-    for j, unit in enumerate(start):
-        for k, x in enumerate(channels):
-            unit = unit + x * w[k, j]
-        units.append(unit)
-    return units
 
 
 def _sliced(operands: _Operands, names: Sequence[str], mlp: Mlp) -> list[Float[Array, "*leaf"]]:
@@ -199,7 +186,3 @@ def _sliced(operands: _Operands, names: Sequence[str], mlp: Mlp) -> list[Float[A
     at_once = max(1, _CHUNK * leaf[axis] // operands.g.size)
     outputs = jax.lax.map(network_on, moving, batch_size=min(at_once, leaf[axis]))
     return [jnp.moveaxis(x, 0, axis) for x in outputs]
-
-
-def _product(w: Float[Array, "channel unit"], x: Float[Array, "channel ..."]) -> Array:
-    return jnp.einsum("cu,c...->u...", w, x, precision=jax.lax.Precision.HIGHEST)

@@ -185,7 +185,7 @@ def test_every_preset_fits_a_users_optimizer(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _users_optimizers(tmp_path)
     for preset in ("sensitivity", "learning-rate"):
-        axes = presets.read_preset(preset, ["rates:lr"]).axes("rates:lr")
+        axes = read_space(presets.path(preset), ["rates:lr"]).axes("rates:lr")
         assert "optimizer.lr" in [axis.key for axis in axes]
 
 
