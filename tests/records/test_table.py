@@ -162,8 +162,8 @@ def test_the_curve_of_training_stands_in_for_missing_evaluations(copy):
     [
         (None, "No such file"),
         ("{", "torn or not JSON"),
-        ("{}", "schema is missing"),
-        ('{"schema": 99}', "missing"),
+        ("{}", "has no schema"),
+        ('{"schema": 99}', "update rl-eval"),
     ],
 )
 def test_a_directory_without_a_sweep_is_one_line(tmp_path, content, words):
