@@ -137,6 +137,7 @@ def _file(module: ModuleType) -> Path | None:
     return inside[0] if inside else path  # of a zip file, the file itself
 
 
+@functools.lru_cache(maxsize=100_000)
 def _standard(file: Path) -> bool:
     """Whether a file came with Python."""
     paths = sysconfig.get_paths()
