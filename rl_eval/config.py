@@ -212,10 +212,10 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
     return values
 
 
-def config_id(config: RunConfig) -> str:
-    """Eight hexadecimal digits that are equal for equal configurations."""
+def config_id(config: RunConfig, digits: int = 8) -> str:
+    """Hexadecimal digits that are equal for equal configurations."""
     values = to_dict(config)
     for section in ("env", "optimizer"):
         values[section].pop("folder", None)
     text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]

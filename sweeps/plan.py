@@ -19,6 +19,7 @@ from rl_eval.setup.modules import found_again
 from rl_eval.strict import STRICT
 from sweeps import presets
 from sweeps.space.designs import Design
+from sweeps.space.domains import LATEST, Rules
 from sweeps.space.space import Space, make_space
 from sweeps.trials import Trial, plan, sweep_record
 
@@ -43,6 +44,8 @@ class Plan:
     seeds: tuple[int, ...]
     commands: tuple[str, ...]
     pruning: Pruning | None = None
+    rules: Rules = LATEST
+    """By which values are drawn and trials named; plans that do not tell have the first."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -94,6 +97,7 @@ def trials_of(described: Plan) -> list[Trial]:
         seed=described.design_seed,
         design=described.design,
         trials=described.trials,
+        rules=described.rules,
     )
 
 
@@ -109,6 +113,7 @@ def write(out: Path, described: Plan, trials: Sequence[Trial]) -> None:
         preset=described.preset,
         commands=described.commands,
         pruning=described.pruning,
+        points=_points(described, space),
     )
     document = dataclasses.asdict(described)
     document["bases"] = [to_dict(base) for base in described.bases]
@@ -124,9 +129,28 @@ def planned_in(out: Path) -> Plan:
     """
     file = out / PLAN
     try:
-        return read(Plan, read_record(file), str(file))
+        return read(Plan, {"rules": 1, **read_record(file)}, str(file))
     except SettingsError as error:
         raise RecordError(str(error)) from None
+
+
+def repeated(described: Plan, trials: Sequence[Trial]) -> str | None:
+    """How many of a design's points are settings that it has already, if any are."""
+    points = _points(described, described.read_space)
+    count = (points or 0) * len(described.bases)
+    if count <= len(trials):
+        return None
+    return (
+        f"{count} points of the design are {len(trials)} different settings, which are run once "
+        "each: the space has no more, or its choices repeat"
+    )
+
+
+def _points(described: Plan, space: Space) -> int | None:
+    """Of each environment and optimizer; None for a grid, which repeats nothing."""
+    if (described.design or space.design) == "grid":
+        return None
+    return described.trials or space.trials
 
 
 def extended(

@@ -24,7 +24,7 @@ from rl_eval.terminal import Console
 from sweeps.calls import call_text
 from sweeps.execution.local import PATIENCE_S
 from sweeps.executor import Tasks, Workers, workers_of
-from sweeps.plan import PLAN, Plan, extended, planned_in, space_values, trials_of, write
+from sweeps.plan import PLAN, Plan, extended, planned_in, repeated, space_values, trials_of, write
 from sweeps.running import run_remaining
 from sweeps.space.designs import Design
 from sweeps.space.space import make_space
@@ -239,6 +239,8 @@ def _begun(
     with locked(folder):
         refuse_taken(folder, "sweep.json", "sweep", beside=PLAN)
         write(folder, plan, planned)
+        if said := repeated(plan, planned):
+            how.console.print(said, highlight=False, soft_wrap=True)
         return _run(folder, plan, planned, place, how)
 
 
@@ -269,7 +271,7 @@ def _check_same(asked: Asked, folder: Path, command: str) -> None:
     old = planned_in(folder)
     new = asked.plan(old.trials, old.seeds, command)
     for field in dataclasses.fields(Plan):
-        same = ("commands", "trials", "seeds")
+        same = ("commands", "trials", "seeds", "rules")
         if field.name not in same and getattr(old, field.name) != getattr(new, field.name):
             raise SettingsError(
                 f"{field.name} differs from what {folder} began with: a sweep keeps its "

@@ -29,10 +29,11 @@ from rl_eval.records.sweep import AxisRecord, PlannedTrial, Pruning, Scale, Swee
 from rl_eval.settings import SettingsError, merge, read
 from sweeps.execution.work import Ending
 from sweeps.space.designs import Design, draw
-from sweeps.space.domains import Integers
+from sweeps.space.domains import LATEST, Integers, Rules
 from sweeps.space.space import Axis, Space
 
 MAX_STATIC_COMBINATIONS = 10_000
+SHORT_ID, LONG_ID = 8, 16  # digits of a trial's id by the rules 1 and 2 of a plan
 ENDED = frozenset({"completed", "diverged", "pruned"})
 
 
@@ -43,15 +44,19 @@ class Trial:
     config: RunConfig
     values: Mapping[str, Any]
     """What varies, by `Axis.key`."""
+    digits: int = SHORT_ID
 
     @property
     def id(self) -> str:
-        return trial_id(self.config)
+        return trial_id(self.config, self.digits)
 
 
-def trial_id(config: RunConfig) -> str:
-    """Eight hexadecimal digits, equal for configurations that differ only in their seeds."""
-    return config_id(dataclasses.replace(config, seeds=(0,)))
+def trial_id(config: RunConfig, digits: int = SHORT_ID) -> str:
+    """Hexadecimal digits, equal for configurations that differ only in their seeds.
+
+    Of a million trials two share 8 digits almost surely, and 16 with a chance of 3e-8.
+    """
+    return config_id(dataclasses.replace(config, seeds=(0,)), digits)
 
 
 def plan(
@@ -61,6 +66,7 @@ def plan(
     seed: int,
     design: Design | None = None,
     trials: int | None = None,
+    rules: Rules = LATEST,
 ) -> list[Trial]:
     """The trials of a sweep, each configuration once.
 
@@ -70,6 +76,7 @@ def plan(
         seed: of the design.
         design: instead of the space's own.
         trials: per base, instead of the space's own number.
+        rules: by which values are drawn and trials are named, see `sweeps.space.domains`.
 
     Raises:
         SettingsError: a combination of values that is no configuration.
@@ -81,8 +88,11 @@ def plan(
         check_static(base, axes)
         count = trials if trials is not None or kind == "grid" else space.trials
         domains = [axis.domain for axis in axes]
-        for point in draw(kind, domains, trials=count, seed=seed, points=space.points):
+        options: Any = {"trials": count, "seed": seed, "points": space.points, "rules": rules}
+        for point in draw(kind, domains, **options):
             trial = make_trial(base, axes, point)
+            if rules > 1:
+                trial = dataclasses.replace(trial, digits=LONG_ID)
             if planned.setdefault(trial.id, trial).config != trial.config:
                 raise SettingsError(f"two trials share the id {trial.id}; choose another seed")
     return list(planned.values())
@@ -205,6 +215,7 @@ def sweep_record(
     preset: str | None = None,
     commands: Sequence[str] = (),
     pruning: Pruning | None = None,
+    points: int | None = None,
 ) -> SweepRecord:
     """What sweep.json says of a sweep."""
     return SweepRecord(
@@ -221,6 +232,7 @@ def sweep_record(
         ),
         commands=tuple(commands),
         pruning=pruning,
+        points=points,
         learning_rates=dict(space.learning_rates),
     )
 

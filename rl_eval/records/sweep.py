@@ -90,6 +90,8 @@ class SweepRecord:
     pruning: Pruning | None = None
     learning_rates: dict[str, str] = dataclasses.field(default_factory=dict)
     """By optimizer: the name of the hyperparameter that is its learning rate."""
+    points: int | None = None
+    """That the design drew for each environment and optimizer; equal ones are one trial."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.stats import qmc
 
 from rl_eval.settings import SettingsError
-from sweeps.space.domains import SearchDomain, levels, value_at
+from sweeps.space.domains import LATEST, Rules, SearchDomain, levels, value_at
 
 Design = Literal["sobol", "random", "latin-hypercube", "grid"]
 
@@ -32,6 +32,7 @@ def draw(
     trials: int | None,
     seed: int,
     points: int,
+    rules: Rules = LATEST,
 ) -> list[tuple[Any, ...]]:
     """The trials of a design: one value per domain.
 
@@ -41,6 +42,7 @@ def draw(
         trials: how many; None for a grid, which has its own number.
         seed: of the design, 0 or more; a grid has none.
         points: of each continuous domain in a grid.
+        rules: by which values are rounded.
 
     Raises:
         SettingsError: a number of trials that the design cannot have, too many axes.
@@ -54,7 +56,10 @@ def draw(
         if trials is None:
             raise SettingsError(f"a {design} design needs a number of trials")
         cube = unit_cube(design, trials, len(domains), seed).tolist()
-    return [tuple(map(value_at, domains, point)) for point in cube]
+    return [
+        tuple(value_at(domain, u, rules) for domain, u in zip(domains, point, strict=True))
+        for point in cube
+    ]
 
 
 def unit_cube(

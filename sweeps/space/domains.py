@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from optimizers.spec import Choice, Domain, LogUniform, Uniform
 from rl_eval.settings import near
+from rl_eval.stats.values import distinct
 
-# Values are rounded to this, so that the last bit of a machine's exp cannot change a trial's id.
+# Values are rounded to this, so that the last bit of a machine's exp cannot change a trial's id;
+# since the rules 2, to more where a range is so narrow that five digits leave few values in it. A
+# sweep keeps the rules that it began with, and with them its trials.
 DIGITS = 5
+Rules = Literal[1, 2]
+LATEST: Rules = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +61,7 @@ def _bounds(given: Any) -> tuple[Any, Any]:
 
 def _choice(given: Any) -> Choice:
     plain = isinstance(given, list) and not any(isinstance(v, (list, dict)) for v in given)
-    if not plain or not given or len(set(given)) < len(given):
+    if not plain or not given or len(distinct(given)) < len(given):
         raise ValueError(f"choice needs a list of different values, got {given!r}")
     return Choice(tuple(given))
 
@@ -70,17 +75,29 @@ _KINDS: dict[str, Callable[[Any], SearchDomain]] = {
 }
 
 
-def value_at(domain: SearchDomain, u: float) -> Any:
+def value_at(domain: SearchDomain, u: float, rules: Rules = LATEST) -> Any:
     """The value at `u` in [0, 1] of a domain."""
     if isinstance(domain, Choice):
         return domain.values[min(int(u * len(domain.values)), len(domain.values) - 1)]
     if isinstance(domain, Integers):
         return domain.low + min(int(u * (domain.high - domain.low + 1)), domain.high - domain.low)
+    digits = DIGITS if rules == 1 else _digits(domain)
+    return min(max(float(f"{_between(domain, float(u)):.{digits}g}"), domain.low), domain.high)
+
+
+def _between(domain: LogUniform | Uniform, u: float) -> float:
+    low, high = domain.low, domain.high
     if isinstance(domain, LogUniform):
-        value = domain.low * (domain.high / domain.low) ** float(u)
-    else:
-        value = domain.low + (domain.high - domain.low) * float(u)
-    return min(max(float(f"{value:.{DIGITS}g}"), domain.low), domain.high)
+        if math.isfinite(high / low):
+            return low * (high / low) ** u
+        return math.exp(math.log(low) * (1 - u) + math.log(high) * u)
+    return low + (high - low) * u if math.isfinite(high - low) else low * (1 - u) + high * u
+
+
+def _digits(domain: LogUniform | Uniform) -> int:
+    """As many as leave some ten thousand values, and as few as five."""
+    width = (domain.high / 2 - domain.low / 2) / max(abs(domain.low), abs(domain.high)) * 2
+    return min(17, DIGITS + max(0, math.ceil(-math.log10(width)) - 1))
 
 
 def levels(domain: SearchDomain, points: int) -> list[float]:

@@ -26,6 +26,7 @@ from optimizers import registry
 from optimizers.spec import LEARNING_RATES, Choice, Domain, OptimizerSpec
 from rl_eval.config import PPOConfig, PPOHparams
 from rl_eval.settings import SettingsError, near, read, read_file
+from rl_eval.stats.values import distinct
 from rl_eval.strict import STRICT
 from sweeps.space.designs import Design
 from sweeps.space.domains import Integers, SearchDomain, parse_domain
@@ -243,7 +244,10 @@ def _fit(
             return default
         domain = parse_domain(value)
         if isinstance(domain, Choice):
-            return Choice(tuple(map(convert, domain.values)))
+            values = tuple(map(convert, domain.values))
+            if len(distinct(values)) < len(values):
+                raise ValueError(f"choice has values that are one to it: {list(domain.values)}")
+            return Choice(values)
         if not traced and not isinstance(domain, Integers):
             raise ValueError("it is compiled in, so its values must be listed: int, choice, fixed")
         convert(domain.low), convert(domain.high)

@@ -13,7 +13,9 @@ from rl_eval.config import RunConfig, to_dict
 from rl_eval.records.run import RunDirectory
 from rl_eval.records.sweep import read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read
+from sweeps.plan import Plan, extended, repeated, trials_of, write
 from sweeps.presets import names, path
+from sweeps.space.domains import parse_domain, value_at
 from sweeps.space.space import make_space, read_space
 from sweeps.trials import (
     ENDED,
@@ -42,7 +44,7 @@ def test_a_trial_has_its_id_whatever_its_seeds_and_after_a_round_trip(both):
     for trial in both:
         more = dataclasses.replace(trial.config, seeds=(3, 4))
         recorded = read(RunConfig, json.loads(json.dumps(to_dict(more))), "config.json")
-        assert trial_id(recorded) == trial.id
+        assert trial_id(recorded, trial.digits) == trial.id
 
 
 def test_every_other_setting_changes_the_id():
@@ -181,3 +183,79 @@ def test_the_learning_rates_of_the_paper():
 def test_an_unknown_preset_is_named_with_those_there_are():
     with pytest.raises(SettingsError, match="unknown preset sensitivty; did you mean sensitivity"):
         path("sensitivty")
+
+
+# ---- identity -----------------------------------------------------------------------------
+
+
+def test_a_sweep_has_long_ids_and_one_of_before_keeps_its_own():
+    long, short = planned(SPACE, trials=4), planned(SPACE, trials=4, rules=1)
+    assert {len(trial.id) for trial in long} == {16}
+    assert {len(trial.id) for trial in short} == {8}
+    assert [a.id[:8] for a in long] == [b.id for b in short]
+
+
+def test_close_ends_leave_as_many_values_as_others():
+    """With five digits 0.9999 to 0.99999 has ten values."""
+    for domain in ("uniform", "log_uniform"):
+        space = {"optimizer": {"b2": {domain: [0.9999, 0.99999]}}}
+        found = planned(space, trials=64)
+        assert len({trial.values["optimizer.b2"] for trial in found}) == 64
+        assert len(planned(space, trials=64, rules=1)) <= 10
+
+
+def test_points_that_repeat_are_said_and_not_silently_fewer():
+    values = {"ppo": {"gamma": {"choice": [0.9, 0.99]}, "num_minibatches": {"choice": [1, 2, 4]}}}
+    options = {"preset": None, "source": "here", "space": values, "optimizers": ("adamw",)}
+    described = Plan(
+        schema=1,
+        bases=(base(ENV, "adamw"),),
+        design="sobol",
+        design_seed=0,
+        trials=64,
+        seeds=(0,),
+        commands=(),
+        **options,
+    )
+    trials = trials_of(described)
+    assert len(trials) == 6
+    assert "64 points of the design are 6 different settings" in repeated(described, trials)
+    few = dataclasses.replace(described, trials=1)
+    assert repeated(few, trials_of(few)) is None
+
+
+def test_a_plan_of_before_is_planned_as_it_was(tmp_path):
+    values = {"optimizer": {"b2": {"uniform": [0.9999, 0.99999]}}}
+    described = Plan(
+        schema=1,
+        preset=None,
+        source="here",
+        space=values,
+        optimizers=("adamw",),
+        bases=(base(ENV, "adamw"),),
+        design="sobol",
+        design_seed=0,
+        trials=8,
+        seeds=(0,),
+        commands=("first",),
+        rules=1,
+    )
+    write(tmp_path, described, trials_of(described))
+    file = tmp_path / "plan.json"
+    document = json.loads(file.read_text())
+    del document["rules"]
+    file.write_text(json.dumps(document))
+    again, trials = extended(tmp_path, (0, 1), None, "second")
+    assert again.rules == 1
+    assert {trial.id for trial in trials} == {trial.id for trial in read_sweep(tmp_path).planned}
+    assert {len(trial.id) for trial in trials} == {8}
+    assert extended(tmp_path, None, None, "third")[0].rules == 1
+
+
+@pytest.mark.parametrize("kind", ["uniform", "log_uniform"])
+def test_the_widest_ranges_have_values_throughout(kind):
+    low = -1.7e308 if kind == "uniform" else 1e-300
+    domain = parse_domain({kind: [low, 1.7e308]})
+    found = [value_at(domain, u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert len(set(found)) == 5
+    assert found == sorted(found)

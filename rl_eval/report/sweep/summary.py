@@ -73,6 +73,11 @@ def _words(table: Table) -> list[str]:
             "importances do not tell how sensitive an optimizer is."
         )
     fewest = min(map(len, table.groups.values()))
+    if sweep.points is not None and fewest < sweep.points:
+        words.append(
+            f"The design has {sweep.points} points for each environment and optimizer, of which "
+            f"at least {fewest} are different settings: choices and whole numbers repeat."
+        )
     if fewest < FEW_TRIALS:
         words.append(f"With {fewest} trials, shares of trials and medians say little.")
     if len(sweep.seeds) < 2:
