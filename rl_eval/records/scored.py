@@ -25,6 +25,7 @@ OBJECTIVES: dict[Objective, str] = {
     "auc": "mean return over training",
     "best": "return of the best checkpoint",
 }
+LARGEST = 1e100  # of a return: squares and sums of larger ones have no number
 STATUSES = ("completed", "diverged", "pruned", "failed", "running", "missing")
 
 
@@ -73,6 +74,10 @@ def read_run(
         problems.append(f"{folder}: not the planned trial, left out")
         return SeedRun(seed, "missing", reason="the record is of another run")
     curve = _curve(folder, problems)
+    given: list[Any] = [facts.get("eval_return"), facts.get("final_return"), *curve.returns]
+    if any(_is_number(value) and abs(value) > LARGEST for value in given):
+        problems.append(f"{folder}: returns beyond {LARGEST:g} count as {LARGEST:g}")
+    curve = dataclasses.replace(curve, returns=tuple(map(_bounded, curve.returns)))
     score = None
     if status == "completed":
         score = measure(objective, curve, _first_number(facts, "eval_return", "final_return"))
@@ -80,7 +85,8 @@ def read_run(
         # Whatever the objective: its curve ends before the worst of it.
         score = _first_number(facts, "eval_return", "final_return")
     why = reason if isinstance(reason, str) else None
-    return SeedRun(seed, status, score, curve, why, config)
+    # The single games have been measured, and are most of what a sweep takes in memory.
+    return SeedRun(seed, status, score, dataclasses.replace(curve, games=()), why, config)
 
 
 def measure(objective: Objective, curve: Curve, final: float | None) -> float | None:
@@ -145,12 +151,16 @@ def _curve(folder: Path, problems: list[str]) -> Curve:
 
 def _numbers(values: Any) -> tuple[float, ...]:
     numbers = isinstance(values, list) and all(map(_is_number, values))
-    return tuple(map(float, values)) if numbers else ()
+    return tuple(map(_bounded, values)) if numbers else ()
 
 
 def _first_number(facts: dict[str, Any], *names: str) -> float | None:
     found = [facts.get(name) for name in names]
-    return next((float(value) for value in found if _is_number(value)), None)  # type: ignore[arg-type]
+    return next((_bounded(value) for value in found if _is_number(value)), None)
+
+
+def _bounded(value: Any) -> float:
+    return float(min(max(value, -LARGEST), LARGEST))
 
 
 def _is_number(value: Any) -> bool:

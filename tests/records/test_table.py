@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 import shutil
 import statistics
 
@@ -100,6 +101,15 @@ def test_a_diverged_run_scores_what_is_stated_whatever_its_curve_reached(copy):
     row = next(row for row in read_table(copy).rows if row.id == trial)
     assert row.seeds[0].objective is None
     assert row.objective is None  # the other seed alone would flatter the trial
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**300])
+def test_a_return_without_bounds_counts_at_a_stated_one(copy, value):
+    folder, trial = some_run(copy)
+    change(folder / "status.json", eval_return=value)
+    table = read_table(copy)
+    assert run_of(table, trial).objective == math.copysign(1e100, value)
+    assert table.problems == (f"{folder}: returns beyond 1e+100 count as 1e+100",)
 
 
 def test_what_never_ran_or_has_not_ended_has_no_score(copy):
