@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rl_eval.records.comparison import FILE
 from rl_eval.records.run import RecordError
 from rl_eval.records.scored import Objective
 from rl_eval.settings import SettingsError
+
+Tell = Callable[[str], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,7 @@ def report(
     out: str | Path | None = None,
     objective: Objective = "final",
     optuna: str | None = None,
+    tell: Tell = str,
 ) -> Written:
     """Draw a sweep or comparison: a page that opens offline, PNG, SVG and PDF figures, a CSV.
 
@@ -36,6 +40,7 @@ def report(
         out: where the files go. Default the sub-directory report.
         objective: a run's final return, the area under its curve, or its best checkpoint.
         optuna: instead of drawing, write studies to this storage, such as sqlite:///study.db.
+        tell: is told what is done next, in words.
 
     Raises:
         SettingsError: a part of `pip install 'rl-eval[sweeps]'` is missing.
@@ -47,21 +52,23 @@ def report(
         if optuna is not None:
             return _exported(folder, objective, optuna)
         compared = (folder / FILE).is_file()
-        return (_comparison if compared else _sweep)(folder, objective, target)
+        if compared:
+            return _comparison(folder, objective, target)
+        return _sweep(folder, objective, target, tell)
     except ImportError as error:
         raise SettingsError(f"{error}; reports need pip install 'rl-eval[sweeps]'") from None
     except OSError as error:
         raise RecordError(f"{error.filename}: {error.strerror}") from None
 
 
-def _sweep(folder: Path, objective: Objective, out: Path) -> Written:
+def _sweep(folder: Path, objective: Objective, out: Path, tell: Tell) -> Written:
     from rl_eval.records.table import read_table, write_csv
 
-    table = read_table(folder, objective)
+    table = read_table(folder, objective, tell)
     from rl_eval.report.sweep import page
 
     out.mkdir(parents=True, exist_ok=True)
-    files = (write_csv(table, out / "trials.csv"), *page.render(table, out))
+    files = (write_csv(table, out / "trials.csv"), *page.render(table, out, tell))
     return Written(files, tuple(table.problems))
 
 

@@ -7,8 +7,9 @@ import dataclasses
 import functools
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,8 @@ from rl_eval.records.scored import STATUSES, Objective, SeedRun, read_run
 from rl_eval.records.sweep import AxisRecord, PlannedTrial, Scale, Setting, SweepRecord, read_sweep
 from rl_eval.stats.values import distinct
 from rl_eval.text import csv_cell
+
+TOLD = 100  # trials between two words of how far reading has come
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +96,10 @@ def scores(rows: Sequence[Row]) -> Float[np.ndarray, "trial seed"]:
     return np.array([[run.objective for run in row.seeds] for row in rows], np.float64)
 
 
-def read_table(directory: Path, objective: Objective = "final") -> Table:
-    """The table of a sweep directory.
+def read_table(
+    directory: Path, objective: Objective = "final", tell: Callable[[str], Any] = str
+) -> Table:
+    """The table of a sweep directory; `tell` is told how far it has come.
 
     A seed whose files are missing or torn keeps its place in the table as `missing` or with what
     could be read; what was left out is in `problems`.
@@ -104,13 +109,17 @@ def read_table(directory: Path, objective: Objective = "final") -> Table:
     """
     sweep = read_sweep(directory)
     problems: list[str] = []
-    rows = tuple(_row(directory, trial, sweep, objective, problems) for trial in sweep.planned)
+    rows = []
+    for i, trial in enumerate(sweep.planned):
+        if i % TOLD == 0:
+            tell(f"reading, trial {i:,} of {len(sweep.planned):,}")
+        rows.append(_row(directory, trial, sweep, objective, problems))
     known = {trial.id for trial in sweep.planned}
     trials = directory / "trials"
     for path in sorted(trials.iterdir()) if trials.is_dir() else ():
         if path.name not in known:
             problems.append(f"{path}: not a planned trial, left out")
-    return Table(sweep, objective, rows, tuple(problems))
+    return Table(sweep, objective, tuple(rows), tuple(problems))
 
 
 def write_csv(table: Table, path: Path) -> Path:

@@ -13,9 +13,10 @@ from typing import Any
 
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
-    "svg": {"metadata": {"Date": None, "Creator": None}},
-    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+    "svg": {"dpi": 150, "metadata": {"Date": None, "Creator": None}},
+    "pdf": {"dpi": 150, "metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }
+MANY = 400  # of what a figure shows, above which it has pixels in place of shapes
 STYLE: Any = {
     "font.size": 8,
     "pdf.fonttype": 42,
@@ -46,6 +47,29 @@ def save(figure: Any, out_dir: Path, name: str) -> list[Path]:
         paths.append(out_dir / f"{stem}.{suffix}")
         figure.savefig(paths[-1], format=suffix, **options)
     return paths
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of about `width` letters, cut where a name has a joint, or where it must be."""
+    lines = [""]
+    for piece in re.findall(r"[^\s/:._,-]*[\s/:._,-]*", text):
+        while len(piece.rstrip()) > width:
+            room = width - len(lines[-1])
+            lines[-1] += piece[:room]
+            piece = piece[room:]
+            lines.append("")
+        if len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def shortened(text: str, width: int) -> str:
+    """Text of at most `width` letters, without its middle if it is longer."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return f"{text[:head]}…{text[head + 1 - width :]}"
 
 
 def inlined(figure: Any) -> str:

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from rl_eval.stats.values import Column, codes
 
-MOST = 128  # settings a model is fitted to: its cost grows with their cube
+MOST = 100  # settings a model is fitted to: its cost grows with their cube
 FEWEST = 12  # settings without which there is no model
 MOST_SUBSETS = 200  # of one size that are all looked at
 STEPS = 25  # of the search for length scales

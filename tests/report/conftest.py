@@ -9,7 +9,7 @@ import pytest
 from report.landscape import write
 
 from rl_eval.records.table import read_table
-from rl_eval.report.sweep import importances, page
+from rl_eval.report.sweep import page
 
 ENVS = ("probe/landscape", "probe/landscape-shifted")
 OPTIMIZERS = ("celo2", "adamw")
@@ -44,4 +44,4 @@ def browser():
 @pytest.fixture(scope="session")
 def report(table):
     """The page of the shared sweep, whose trials are too few for importances."""
-    return page.document(table, importances.of_table(table))
+    return page.document(table, page.analysed(table))

@@ -64,7 +64,7 @@ def test_sensitivity_and_dimensionality_are_those_worked_by_hand(table):
     assert found.complete
     for low, value, high in zip(found.low, wanted, found.high, strict=True):
         assert low <= value <= high
-    body = sensitivity.section(table).body
+    body = sensitivity.section(table, {"adamw": found}).body
     assert "<td>sensitivity</td><td>0.355</td><td>0.354</td>" in body
     assert "<td>dimensionality</td><td>1</td><td>1</td><td>1 to 1</td>" in body
     assert "upper bound" not in body

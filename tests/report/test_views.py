@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -19,7 +20,10 @@ from rl_eval.report.sweep import (
     overview,
     pairs,
     pairs_figure,
+    parcoords_figure,
+    parcoords_page,
     protocol,
+    response,
     sensitivity,
 )
 from rl_eval.report.sweep.columns import columns, scored
@@ -89,9 +93,12 @@ def test_the_page_has_the_same_cells_in_its_data():
     assert [axis["label"] for axis in plot["axes"]] == ["learning_rate", "weight_decay", "gamma"]
     (panel,) = plot["panels"]
     assert panel["counts"] == [3, 3, 2]
-    trials = {trial["id"]: (trial["score"], trial["bins"]) for trial in panel["trials"]}
-    assert trials["b"] == (40.0, [0, 1, 0])
-    assert trials["d"] == (20.0, [2, -1, 1])
+    lines = parcoords_page.section(table(*FOUR)).data["plots"][plot["plot"]]["lines"]
+    ids = [lines[i][0] for i in panel["lines"]]
+    bins = dict(zip(ids, zip(*panel["bins"], strict=True), strict=True))
+    assert bins["b"] == (0, 1, 0)
+    assert bins["d"] == (2, -1, 1)
+    assert {line[0]: line[5] for line in lines} == {"a": 10, "b": 40, "c": 70, "d": 20}
 
 
 def test_a_marginal_has_every_trial_and_the_median_of_its_runs():
@@ -105,6 +112,46 @@ def test_a_marginal_has_every_trial_and_the_median_of_its_runs():
     assert [text.get_text() for text in gamma.get_xticklabels()] == ["0.9", "0.99"]
     ticks = [text.get_text() for text in figure.axes[1].get_xticklabels()]
     assert ticks[0] == "0"  # off the scale of the logarithm
+
+
+@pytest.mark.parametrize("rates", [[0.0, *np.geomspace(1e-6, 1e-2, 12)], [0.0], [0.0, -1.0, 1e-3]])
+def test_a_learning_rate_of_zero_is_drawn_beside_the_logarithm(rates):
+    swept = table(*(row(str(i), [1e100, -1e100], rate=r) for i, r in enumerate(rates)))
+    ((_, figure),) = response._figures(swept)
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    ticks = dict(
+        zip((t.get_text() for t in panel.get_xticklabels()), panel.get_xticks(), strict=True)
+    )
+    assert "0" in ticks
+    drawn = np.concatenate([line.get_xdata() for line in panel.lines])
+    assert ticks["0"] in drawn
+    assert np.all(drawn > 0)
+
+
+LONG = "exponential_decay_rate_of_the_second_moment_estimate"
+
+
+def test_long_names_do_not_run_into_each_other():
+    axes = tuple(
+        AxisRecord(f"optimizer.{LONG}{i}", f"{LONG}{i}", "choice", values=(f"{LONG}{i}", "b", "c"))
+        for i in range(4)
+    )
+    rows = tuple(
+        Row(str(i), LONG, ENV, {a.key: a.values[(i + j) % 3] for j, a in enumerate(axes)},
+            (SeedRun(0, "completed", float(i)),))
+        for i in range(9)
+    )  # fmt: skip
+    swept = Table(SweepRecord(1, None, "", "grid", 0, (0,), {LONG: axes}, ()), "final", rows, ())
+    plot = build(swept, ENV)
+    figure = parcoords_figure.draw(plot, (LONG,))
+    figure.draw_without_rendering()
+    names = [t for t in figure.axes[0].texts if t.get_text().replace("\n", "").startswith(LONG[:9])]
+    boxes = [t.get_window_extent() for t in names if t.get_position()[1] > 1.2]
+    boxes.append(figure.axes[0].title.get_window_extent())
+    assert len(boxes) == 5
+    for a, b in itertools.combinations(boxes, 2):
+        assert not a.overlaps(b)
 
 
 # ---- best of k ----------------------------------------------------------------------------
@@ -185,6 +232,10 @@ TWO = (
 )
 
 
+def section(swept):
+    return sensitivity.section(swept, sensitivity.of_table(swept))
+
+
 def test_sensitivity_matches_settings_over_environments_by_their_values():
     # Per environment 0.8 and 0.6; across, "a" and "b" have a mean of 0.4 each.
     found = sensitivity.of_optimizer(table(*TWO), "adamw")
@@ -197,8 +248,8 @@ def test_a_sensitivity_that_noise_could_be_is_said_to_be_of_too_few_seeds():
         *on_both("a", [90.0, 10.0], [20.0, 80.0], rate=1e-3),
         *on_both("b", [10.0, 80.0], [90.0, 0.0], rate=1e-2),
     )
-    assert "2 seeds are too few to say" in sensitivity.section(table(*noisy)).body
-    assert "too few to say" not in sensitivity.section(table(*TWO)).body
+    assert "2 seeds are too few to say" in section(table(*noisy)).body
+    assert "too few to say" not in section(table(*TWO)).body
 
 
 @pytest.mark.parametrize(
@@ -214,7 +265,7 @@ def test_a_sensitivity_that_noise_could_be_is_said_to_be_of_too_few_seeds():
     ],
 )
 def test_where_there_is_no_sensitivity_the_page_says_why(rows, words):
-    body = sensitivity.section(table(*rows)).body
+    body = section(table(*rows)).body
     assert "adamw: not computable." in body
     assert words in body
     assert "<table" not in body
@@ -262,7 +313,7 @@ def test_a_design_without_a_grid_says_what_was_measured_and_what_a_model_says():
         heights = [100 * math.exp(-(((rate - centre) / 0.2) ** 2)) for centre in (0.2, 0.8)]
         values = {"rate": 10 ** (2 * rate - 4), "decay": 10 ** (4 * decay - 6)}
         rows += on_both(str(i), *([h, h] for h in heights), **values)
-    body = sensitivity.section(table(*rows)).body
+    body = section(table(*rows)).body
     assert "lies from 1 to 2. The number shown is by a model" in body
     assert "<td>dimensionality</td><td>1</td><td>1</td><td>1 to 2</td>" in body
 

@@ -3,6 +3,7 @@
 (() => {
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 370, 68, 20, 10, 50];
   const data = JSON.parse(document.getElementById("pairs-data").textContent);
+  const trials = JSON.parse(document.getElementById("parcoords-data").textContent);
   const root = document.getElementById("pairs");
   const [pickEnv, pickX, pickY, charts] =
     ["env", "x", "y", "charts"].map((name) => root.querySelector(`[data-pairs="${name}"]`));
@@ -16,24 +17,33 @@
   };
   const number = (value) => Number(value.toPrecision(4)).toString();
 
+  // A panel's trials with their places on two axes, from the lines of the parallel coordinates.
+  const trialsOf = (panel, x, y) => {
+    const [i, j] = [plot().axes[x].at, plot().axes[y].at];
+    return panel.lines.map((line, k) => {
+      const [id, , heights, , , score] = trials.plots[plot().plot].lines[line];
+      return { id, score, bins: [panel.bins[x][k], panel.bins[y][k]], heights: [heights[i], heights[j]] };
+    });
+  };
+
   // What lies off an axis has a cell of its own before it, as wide as one.
-  const scale = (axis, index, panel, from, to) => {
-    const off = panel.trials.some((trial) => trial.bins[index] < 0) ? 1 : 0;
-    const parts = panel.counts[index] + off;
+  const scale = (axis, index, shown, count, from, to) => {
+    const off = shown.some((trial) => trial.bins[index] < 0) ? 1 : 0;
+    const parts = count + off;
     const size = (to - from) / parts;
     const at = (height) => from + size * off + height * (to - from - size * off);
     const place = (trial) => (trial.bins[index] < 0 ? from + size / 2 : at(trial.heights[index]));
-    const ticks = axis.ticks.map(([height, text]) => [at(height), text]);
+    const ticks = trials.plots[plot().plot].axes[axis.at].ticks.map(([height, text]) => [at(height), text]);
     if (off) ticks.unshift([from + size / 2, axis.off_scale]);
     return { ticks, place, start: (bin) => from + size * (bin + off), size };
   };
 
-  const cells = (panel, x, y) => {
+  const cells = (shown) => {
     const found = new Map();
-    for (const trial of panel.trials) {
-      const key = `${trial.bins[x]},${trial.bins[y]}`;
-      if (!found.has(key)) found.set(key, { at: [trial.bins[x], trial.bins[y]], scores: [] });
-      found.get(key).scores.push(trial.score);
+    for (const { bins, score } of shown) {
+      const key = bins.join();
+      if (!found.has(key)) found.set(key, { at: bins, scores: [] });
+      found.get(key).scores.push(score);
     }
     return [...found.values()];
   };
@@ -56,7 +66,7 @@
     const [axisX, axisY] = [plot().axes[x], plot().axes[y]];
     const figure = element("figure", "", charts);
     figure.dataset.optimizer = panel.optimizer;
-    element("figcaption", `${panel.optimizer}, ${panel.trials.length} trials`, figure);
+    element("figcaption", `${panel.optimizer}, ${panel.lines.length} trials`, figure);
     if (!panel.counts[x] || !panel.counts[y]) {
       element("p", `has no ${panel.counts[x] ? axisY.label : axisX.label}`, figure);
       return;
@@ -65,26 +75,29 @@
     svg.setAttribute("aria-label", `${axisX.label} and ${axisY.label}, ${panel.optimizer}`);
     const said = element("p", data.hint, figure);
     said.className = "pairs-said";
-    const say = (node, text) => node.addEventListener("pointerover", () => (said.textContent = text));
-    const across = scale(axisX, x, panel, LEFT, WIDTH - RIGHT);
-    const up = scale(axisY, y, panel, HEIGHT - BOTTOM, TOP);
+    svg.addEventListener("pointerover", ({ target }) => {
+      if (target.said) said.textContent = target.said;
+    });
+    const shown = trialsOf(panel, x, y);
+    const across = scale(axisX, 0, shown, panel.counts[x], LEFT, WIDTH - RIGHT);
+    const up = scale(axisY, 1, shown, panel.counts[y], HEIGHT - BOTTOM, TOP);
     const frame = { x: LEFT, y: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };
     make("rect", { class: "pairs-frame", ...frame }, svg);
-    for (const { at, scores } of cells(panel, x, y)) {
+    for (const { at, scores } of cells(shown)) {
       const mean = scores.reduce((a, b) => a + b, 0) / scores.length;
       const [left, bottom] = [across.start(at[0]), up.start(at[1])];
       const size = { width: across.size - 1, height: -up.size - 1 };
       const box = { x: left + 0.5, y: bottom + up.size + 0.5, ...size, fill: colour(mean) };
       const cell = make("rect", { class: "pairs-cell", "data-cell": at.join(), ...box }, svg);
-      const range = `${number(Math.min(...scores))} to ${number(Math.max(...scores))}`;
-      say(cell, `mean ${number(mean)} of ${scores.length} trials, ${range}`);
+      const ends = [Math.min, Math.max].map((end) => number(scores.reduce((a, b) => end(a, b))));
+      cell.said = `mean ${number(mean)} of ${scores.length} trials, ${ends.join(" to ")}`;
     }
-    const r = panel.trials.length > 100 ? 2.5 : 4;
-    for (const trial of panel.trials) {
+    const r = shown.length > 1000 ? 1.2 : shown.length > 100 ? 2.5 : 4;
+    for (const trial of shown) {
       const [cx, cy] = [across.place(trial), up.place(trial)];
       const look = { class: "pairs-trial", cx, cy, r, fill: colour(trial.score) };
       const dot = make("circle", look, svg);
-      say(dot, `trial ${trial.id}: ${number(trial.score)}`);
+      dot.said = `trial ${trial.id}: ${number(trial.score)}`;
     }
     drawTicks(svg, across, up);
     const middle = (LEFT + WIDTH - RIGHT) / 2;
@@ -100,10 +113,11 @@
     map.style.background = `linear-gradient(to right, ${data.colours.join()})`;
   };
 
+  let seen = false; // drawn when the reader comes near or chooses
   const drawAll = () => {
     charts.replaceChildren();
     legend();
-    plot().panels.forEach(draw);
+    if (seen) plot().panels.forEach(draw);
   };
   const fill = () => {
     const chosen = [pickX.value, pickY.value];
@@ -116,8 +130,21 @@
     drawAll();
   };
   data.plots.forEach((p) => element("option", p.env, pickEnv));
-  pickEnv.addEventListener("change", fill);
-  pickX.addEventListener("change", drawAll);
-  pickY.addEventListener("change", drawAll);
+  for (const [pick, act] of [[pickEnv, fill], [pickX, drawAll], [pickY, drawAll]]) {
+    pick.addEventListener("change", () => {
+      seen = true;
+      act();
+    });
+  }
   fill();
+  const near = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      seen = true;
+      drawAll();
+    },
+    { rootMargin: "600px" },
+  );
+  near.observe(root);
 })();

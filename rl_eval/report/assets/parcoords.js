@@ -20,11 +20,28 @@
   let focus = null; // id of the line under the pointer
   let pinned = null; // id of the line that was clicked
   let view = null; // what the last draw() laid out
+  let show = null; // shows the lines of a set of ids
 
   const { make, element } = dom;
   const smooth = (t) => t * t * (3 - 2 * t);
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const plot = () => data.plots[pickEnv.selectedIndex];
+
+  // ---- what the page carries --------------------------------------------------------------
+
+  const colour = (shade) =>
+    shade === null ? data.no_score : data.colours[Math.round(shade * (data.colours.length - 1))];
+  const lineOf = ([id, optimizer, heights, texts, shade, , dashed, runs]) => ({
+    id,
+    optimizer: data.optimizers[optimizer],
+    heights,
+    texts,
+    shade,
+    colour: colour(shade),
+    dashed,
+    runs: runs.map(([text, height, grid, returns]) => ({ text, height, grid, returns })),
+  });
+  data.plots = data.plots.map((p) => ({ ...p, lines: p.lines.map(lineOf) }));
 
   // ---- what is shown ----------------------------------------------------------------------
 
@@ -50,12 +67,11 @@
     return used.sort((a, b) => order.indexOf(a.key) - order.indexOf(b.key));
   };
 
-  const passes = (line) =>
-    view.axes.every((axis) => {
-      const range = brushes.get(axis.key);
-      const height = line.heights[axis.index];
-      return !range || (range[0] <= height && height <= range[1]);
-    });
+  const passes = () => {
+    const brushed = view.axes.filter((axis) => brushes.has(axis.key));
+    const ranges = brushed.map((axis) => [axis.index, ...brushes.get(axis.key)]);
+    return ({ heights }) => ranges.every(([i, low, high]) => low <= heights[i] && heights[i] <= high);
+  };
 
   // ---- layout and drawing -----------------------------------------------------------------
 
@@ -72,29 +88,6 @@
     const along = (h) => zero + h * (one - zero);
     const xy = (a, h) => (narrow ? [along(h), a] : [a, along(h)]);
     view = { lines, axes, width, height, narrow, gap, zero, one, across, along, xy };
-  };
-
-  const curve = (line) => {
-    const points = view.axes.map((a) => [view.across.get(a.key), line.heights[a.index]]);
-    let path = `M${view.xy(...points[0])}`;
-    for (let i = 1; i < points.length; i++) {
-      const [[a0, h0], [a1, h1]] = [points[i - 1], points[i]];
-      const third = (a1 - a0) / 3;
-      const corners = [view.xy(a0 + third, h0), view.xy(a1 - third, h1), view.xy(a1, h1)];
-      path += `C${corners.map((p) => p.map((v) => v.toFixed(1))).join(" ")}`;
-    }
-    return path;
-  };
-
-  const drawLine = (parent, line) => {
-    const group = make("g", { class: "pc-line", "data-trial": line.id }, parent);
-    const shade = line.shade ?? 0;
-    group.style.setProperty("--ink", line.colour);
-    group.style.setProperty("--shade", shade);
-    if (line.dashed) group.classList.add("pc-dashed");
-    const path = curve(line);
-    make("path", { class: "pc-edge", d: path }, group);
-    make("path", { class: "pc-ink", d: path }, group);
   };
 
   const drawAxis = (parent, axis) => {
@@ -169,10 +162,8 @@
     const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     svg.setAttribute("aria-label", `Parallel coordinates, ${plot().env}`);
     gradients(svg);
-    const lines = make("g", { class: "pc-lines" }, svg);
     const axes = make("g", {}, svg);
     svg.append(make("g", { class: "pc-top" }));
-    bestOf(view.lines).forEach((line) => drawLine(lines, line));
     view.axes.forEach((axis) => drawAxis(axes, axis));
     svg.addEventListener("pointermove", (event) => point(nearest(event)));
     svg.addEventListener("pointerleave", () => point(null));
@@ -183,6 +174,8 @@
       point(hit);
     });
     chart.replaceChildren(svg);
+    view.shown = bestOf(view.lines);
+    show = pcLines.draw(chart, svg, view, view.shown);
     find("note").textContent = [data.hint, plot().note].filter(Boolean).join(" ");
     filter();
   };
@@ -190,10 +183,8 @@
   // ---- what brushes leave -----------------------------------------------------------------
 
   const filter = () => {
-    const kept = new Set(bestOf(view.lines).filter(passes).map((line) => line.id));
-    for (const node of chart.querySelectorAll(".pc-lines > .pc-line")) {
-      node.classList.toggle("pc-off", !kept.has(node.dataset.trial));
-    }
+    const kept = new Set(view.shown.filter(passes()).map((line) => line.id));
+    show(kept);
     for (const axis of view.axes) {
       const rect = chart.querySelector(`[data-axis="${CSS.escape(axis.key)}"] .pc-brush`);
       const range = brushes.get(axis.key);
@@ -212,7 +203,7 @@
   };
 
   const position = (event) => {
-    const box = chart.firstElementChild.getBoundingClientRect();
+    const box = chart.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     return view.narrow ? [y, x] : [x, y];
   };
@@ -275,7 +266,7 @@
     const i = clamp(places.findIndex((place) => place >= a), 1, places.length - 1);
     const t = smooth(clamp((a - places[i - 1]) / (places[i] - places[i - 1]), 0, 1));
     let [found, least] = [null, REACH];
-    for (const line of view.lines) {
+    for (const line of view.shown) {
       if (!view.kept.has(line.id)) continue;
       const [h0, h1] = [view.axes[i - 1], view.axes[i]].map((axis) => line.heights[axis.index]);
       const distance = Math.abs(view.along(h0 + (h1 - h0) * t) - b);
@@ -291,7 +282,7 @@
     top.replaceChildren();
     chart.classList.toggle("pc-focus", Boolean(line));
     if (line) {
-      drawLine(top, line);
+      pcLines.drawElement(top, view, line);
       const objective = view.axes.find((axis) => axis.key === "objective");
       for (const run of line.runs) {
         if (run.height === null) continue;
@@ -313,10 +304,11 @@
     plot().axes.forEach((axis, i) => {
       if (line.heights[i] === data.off_scale && axis.key !== "objective") return;
       element("dt", axis.label, list);
-      element("dd", line.texts[i], list);
+      const text = line.texts[i];
+      element("dd", typeof text === "number" ? axis.texts[text] : text, list);
     });
     element("dt", "seeds", list);
-    const runs = line.runs.map((r) => `${r.seed}: ${r.text}`);
+    const runs = line.runs.map((r, i) => `${data.seeds[i]}: ${r.text}`);
     element("dd", runs.join(", "), list);
     facts.append(list);
     details.append(facts, learningCurve(line));
@@ -340,11 +332,13 @@
       make("text", { class: "pc-label", ...place }, svg, text);
     }
     for (const run of line.runs) {
-      const points = run.curve.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`);
+      const steps = plot().grids[run.grid];
+      const at = (value, i) => `${x(steps[i]).toFixed(1)},${y(value).toFixed(1)}`;
+      const points = run.returns.map(at);
       const attributes = { class: "pc-run", points: points.join(" "), stroke: line.colour };
       if (points.length) make("polyline", attributes, svg);
     }
-    if (!line.runs.some((run) => run.curve.length)) element("p", "no curve recorded", figure);
+    if (!line.runs.some((run) => run.returns.length)) element("p", "no curve recorded", figure);
     return figure;
   };
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rl_eval.records.table import Table, scores
-from rl_eval.report.figures import images, save, styled
+from rl_eval.report.figures import images, save, shortened, styled, wrapped
 from rl_eval.report.page import Section
 from rl_eval.report.palette import inks
 from rl_eval.report.sweep.overview import worth
@@ -33,6 +33,7 @@ FALLS = (
 )
 MOST_WAYS = 70  # to halve the seeds, which is all of them for eight
 ROUNDING = 1e-9
+LETTERS = 48  # of a name in the figure
 ONE_SEED = (
     "Expected score of the best of k trials drawn at random, over all draws. With one seed the "
     "same run chooses and scores, which flatters the more the larger k is."
@@ -117,7 +118,7 @@ def _draw(env: str, found: dict[str, np.ndarray], what: str, table: Table) -> An
         panel.plot(k, each.T, color=look.colour, alpha=0.45, lw=0.6)
         doubled = [2**i for i in range(int(k[-1]).bit_length())]
         marks = {**look.line, "markevery": np.unique(np.searchsorted(k, doubled)).tolist()}
-        panel.plot(k, each.mean(axis=0), **marks, ms=3.5, lw=1.4, label=name)
+        panel.plot(k, each.mean(axis=0), **marks, ms=3.5, lw=1.4, label=shortened(name, LETTERS))
     longest = max(len(table.scored[env, name]) for name in found)
     ticks = sorted({*(2**i for i in range(longest.bit_length())), longest})
     ticks = [k for k in ticks if k == longest or k < longest / 1.3]
@@ -125,7 +126,7 @@ def _draw(env: str, found: dict[str, np.ndarray], what: str, table: Table) -> An
     panel.set_xticks(ticks, [number(k) for k in ticks])
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.minorticks_off()
-    panel.set_title(env, loc="left", fontsize=9, fontweight="bold")
+    panel.set_title(wrapped(env, LETTERS), loc="left", fontsize=9, fontweight="bold")
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=7)
     return figure

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from rl_eval.records.table import Row, Table
-from rl_eval.report.figures import images, save, styled
+from rl_eval.report.figures import images, save, styled, wrapped
 from rl_eval.report.page import Section
 from rl_eval.report.palette import COLOURS, INK
 from rl_eval.report.sweep.overview import ALL, worth
 from rl_eval.report.sweep.summary import line
 from rl_eval.report.ticks import number
 
+LETTERS = 36  # of a title beside another
 LOOKS: dict[str, dict[str, Any]] = {
     "best": {"color": COLOURS[4], "ls": "solid"},
     "median": {"color": COLOURS[2], "ls": (0, (5, 1.5))},
@@ -75,11 +76,15 @@ def _draw(env: str, found: dict[str, dict[str, Row]], what: str) -> Any:
         panel.set_visible(bool(rows))
         for place, row in rows.items():
             _curves(panel, row, LOOKS[place], f"{place}: {number(row.objective)}")
-        panel.set_title(f"{env}, {optimizer}", loc="left", fontsize=9, fontweight="bold")
+        panel.set_title(
+            wrapped(f"{env}, {optimizer}", LETTERS), loc="left", fontsize=9, fontweight="bold"
+        )
         panel.set_xlabel("agent steps")
         panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.spines[["top", "right"]].set_visible(False)
+        if not rows:
+            continue
         panel.legend(frameon=False, fontsize=7, title=what, title_fontsize=7)
     panels[0].set_ylabel("return, normalised" if env == ALL else "return")
     return figure

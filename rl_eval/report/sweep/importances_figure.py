@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_eval.records.table import Table
-from rl_eval.report.figures import save, styled
+from rl_eval.report.figures import save, shortened, styled, wrapped
 from rl_eval.report.palette import INK, NO_SCORE
 from rl_eval.stats.importance import Importances
 
@@ -45,7 +45,11 @@ def draw(table: Table, shown: Mapping[tuple[str, str], Shares]) -> Any:
     names = {axis.key: axis.name for axis in table.axes}
     envs, optimizers = (list(dict.fromkeys(key[i] for key in shown)) for i in (0, 1))
     most = max(len(shares.fanova.names) for shares in shown.values())
-    size = (0.6 + 3.2 * len(optimizers), 0.3 + (0.7 + 0.19 * most) * len(envs))
+    names = {key: shortened(name, 28) for key, name in names.items()}
+    titles = {key: wrapped(", ".join(key), 28) for key in shown}
+    lines = max(title.count("\n") for title in titles.values())
+    wide = 2.2 + 0.065 * max(map(len, names.values()))
+    size = (0.6 + wide * len(optimizers), 0.3 + (0.7 + 0.13 * lines + 0.19 * most) * len(envs))
     figure = Figure(figsize=size, layout="constrained")
     panels: Any = figure.subplots(len(envs), len(optimizers), squeeze=False, sharex=True)
     for (env, optimizer), shares in shown.items():
@@ -59,7 +63,8 @@ def draw(table: Table, shown: Mapping[tuple[str, str], Shares]) -> Any:
             panel.hlines(y, method.low[ranks], method.high[ranks], lw=1, **look)
             panel.plot(method.mean[ranks], y, mark, ms=3.5, label=label, **look)
         panel.set_yticks(range(len(ranks)), [names[shares.fanova.names[i]] for i in ranks])
-        panel.set_title(f"{env}, {optimizer}", loc="left", fontsize=8, fontweight="bold")
+        title = titles[env, optimizer]
+        panel.set_title(title, loc="left", fontsize=8, fontweight="bold")
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))
         panel.spines[["top", "right"]].set_visible(False)
     panels[0, 0].legend(frameon=False, fontsize=7, loc="lower right")

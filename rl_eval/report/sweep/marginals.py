@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_eval.records.table import Table, scores
-from rl_eval.report.figures import images, save, styled
+from rl_eval.report.figures import MANY, images, save, shortened, styled, wrapped
 from rl_eval.report.page import Section
 from rl_eval.report.palette import Ink, inks
 from rl_eval.report.sweep.columns import Column, columns, scored
@@ -77,15 +77,15 @@ def _draw(plot: Plot, lines: dict[str, list[PlotLine]], what: str) -> Any:
     labels = {label: mark for each in marks for mark, label in each}
     place: Any = {"loc": "outside upper right", "ncols": 4}
     figure.legend([*labels.values()], [*labels], frameon=False, fontsize=7, **place)
-    figure.suptitle(plot.env, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    figure.suptitle(wrapped(plot.env, 40), x=0.01, ha="left", fontsize=9, fontweight="bold")
     return figure
 
 
 def _frame(panel: Any, axis: PlotAxis, on_scale: bool) -> None:
     ticks = _apart([*([] if on_scale else [(OFF_SCALE, axis.off_scale)]), *axis.ticks])
-    panel.set_xticks([height for height, _ in ticks], [text for _, text in ticks])
+    panel.set_xticks([height for height, _ in ticks], [shortened(text, 12) for _, text in ticks])
     panel.tick_params(labelsize=7)
-    panel.set(xlabel=axis.label, xlim=(-0.05 if on_scale else OFF_SCALE - 0.06, 1.05))
+    panel.set(xlabel=wrapped(axis.label, 32), xlim=(-0.05 if on_scale else OFF_SCALE - 0.06, 1.05))
     panel.spines[["top", "right"]].set_visible(False)
 
 
@@ -93,7 +93,7 @@ def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
     """Those whose labels do not touch the one before."""
     kept, end = [], -math.inf
     for height, text in ticks:
-        half = LETTER * len(text) / 2
+        half = LETTER * min(len(text), 12) / 2
         if height - half > end:
             kept.append((height, text))
             end = height + half
@@ -117,7 +117,8 @@ def _series(
     name: str,
 ) -> None:
     """One optimizer: its trials, and median and band over those that are on the scale."""
-    points = {"color": look.colour, "alpha": 0.45, "lw": 0.6}
+    many = len(values) > MANY
+    points = {"color": look.colour, "alpha": 0.45, "lw": 0.6, "rasterized": many}
     bars = np.clip(values, *ends)
     panel.vlines(column.spread, bars.min(axis=1), bars.max(axis=1), **points)
     means = np.clip(values.mean(axis=1), *ends)
@@ -127,4 +128,4 @@ def _series(
     bins = column.count(bins)
     line = marginal(column.places[on], values[on], bins=bins)
     panel.fill_between(line.value, line.low, line.high, color=look.colour, alpha=0.15, lw=0)
-    panel.plot(line.value, line.median, **look.line, ms=3, lw=1.2, label=name)
+    panel.plot(line.value, line.median, **look.line, ms=3, lw=1.2, label=shortened(name, 24))

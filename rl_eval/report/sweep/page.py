@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rl_eval.records.table import Table
 from rl_eval.report.page import page
@@ -25,42 +27,72 @@ from rl_eval.report.sweep import (
 from rl_eval.report.sweep.overview import extended
 
 FIGURES = (parcoords_figure, response, marginals, pairs_figure, best_of_k, curves)
+BEFORE = (parcoords_page, response, marginals, pairs)  # what is measured comes before what it means
+AFTER = (best_of_k, curves)
+OF_RUNS = (summary, noise, protocol)
+
+Tell = Callable[[str], Any]
+"""Is told what is done next."""
 
 
-def render(table: Table, out_dir: Path) -> list[Path]:
+class Found(NamedTuple):
+    """What takes long to compute and stands on the page and in figures."""
+
+    importances: importances.Found
+    sensitivity: sensitivity.Found
+
+
+def render(table: Table, out_dir: Path, tell: Tell = str) -> list[Path]:
     """Write report.html, and PNG, SVG and PDF of all figures."""
     out_dir.mkdir(parents=True, exist_ok=True)
     whole = extended(table)
-    found = importances.of_table(whole)
+    found = analysed(table, tell)
     path = out_dir / "report.html"
-    path.write_text(document(table, found), encoding="utf-8")
-    written = [path, *importances_figure.render(whole, found, out_dir)]
-    written += sensitivity.render(table, out_dir)
-    return written + [file for view in FIGURES for file in view.render(whole, out_dir)]
+    path.write_text(document(table, found, tell), encoding="utf-8")
+    written = [path, *importances_figure.render(whole, found.importances, out_dir)]
+    written += sensitivity.render(found.sensitivity, out_dir)
+    for i, view in enumerate(FIGURES, 1):
+        tell(f"figures, {i} of {len(FIGURES)}: {_name(view)}")
+        written += view.render(whole, out_dir)
+    return written
 
 
 def write_page(table: Table, path: Path) -> Path:
     """Write the page alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(document(table, importances.of_table(extended(table))), encoding="utf-8")
+    path.write_text(document(table, analysed(table)), encoding="utf-8")
     return path
 
 
-def document(table: Table, found: importances.Found) -> str:
-    """The page; `found` are the importances of the extended table."""
+def analysed(table: Table, tell: Tell = str) -> Found:
+    """Importances of the extended table and sensitivities."""
     whole = extended(table)
-    sections = (
-        parcoords_page.section(whole),
-        response.section(whole),
-        marginals.section(whole),
-        pairs.section(whole),
-        importances.section(whole, found),
-        sensitivity.section(table),
-        best_of_k.section(whole),
-        curves.section(whole),
-        summary.section(table),
-        noise.section(table),
-        protocol.section(table),
-    )
+    shares = importances.of_table(whole, tell)
+    tell("sensitivity")
+    return Found(shares, sensitivity.of_table(table))
+
+
+def document(table: Table, found: Found, tell: Tell = str) -> str:
+    """The page."""
+    whole = extended(table)
+    sections = [
+        *_sections(BEFORE, whole, tell),
+        importances.section(whole, found.importances),
+        sensitivity.section(table, found.sensitivity),
+        *_sections(AFTER, whole, tell),
+        *_sections(OF_RUNS, table, tell),
+    ]
     title = table.sweep.description or table.sweep.preset or "Sweep"
     return page(title, [section for section in sections if section is not None])
+
+
+def _sections(views: Sequence[Any], table: Table, tell: Tell) -> list[Any]:
+    found = []
+    for view in views:
+        tell(f"page: {_name(view)}")
+        found.append(view.section(table))
+    return found
+
+
+def _name(view: Any) -> str:
+    return view.__name__.rpartition(".")[2].replace("_", " ")

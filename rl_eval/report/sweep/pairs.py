@@ -1,9 +1,13 @@
-"""Return over any two hyperparameters: a heat map whose pair the reader chooses."""
+"""Return over any two hyperparameters: a heat map whose pair the reader chooses.
+
+The page has each trial once, in the data of the parallel coordinates; here are the numbers of its
+lines and the parts of the axes they lie in.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_eval.records.table import Table
@@ -45,6 +49,7 @@ def parts(trials: int) -> int:
 def _plot(table: Table, env: str) -> dict[str, Any] | None:
     plot = build(table, env)
     lines = {name: scored(plot, name) for name in table.optimizers}
+    at = {line.row.id: i for i, line in enumerate(plot.lines)}
     keys = {c.axis.key for own in lines.values() for c in columns(plot, own)}
     axes = [axis for axis in plot.axes if axis.key in keys]
     if len(axes) < 2:
@@ -52,36 +57,32 @@ def _plot(table: Table, env: str) -> dict[str, Any] | None:
     shared = [i for i, axis in enumerate(axes) if not axis.key.startswith("optimizer.")]
     return {
         "env": env,
+        "plot": table.envs.index(env),
         "low": plot.low,
         "high": plot.high,
         "first": [0, shared[0] if shared and shared[0] > 0 else 1],
         "axes": [
-            {"key": a.key, "label": a.label, "ticks": a.ticks, "off_scale": a.off_scale}
+            {"key": a.key, "label": a.label, "off_scale": a.off_scale, "at": plot.axes.index(a)}
             for a in axes
         ],
-        "panels": [_panel(plot, name, own, axes) for name, own in lines.items()],
+        "panels": [_panel(plot, name, own, axes, at) for name, own in lines.items()],
     }
 
 
 def _panel(
-    plot: Plot, optimizer: str, lines: Sequence[PlotLine], axes: Sequence[PlotAxis]
+    plot: Plot,
+    optimizer: str,
+    lines: Sequence[PlotLine],
+    axes: Sequence[PlotAxis],
+    at: Mapping[str, int],
 ) -> dict[str, Any]:
-    """The trials of an optimizer; an axis that it lacks has no parts."""
+    """The trials of an optimizer as numbers of lines; an axis that it lacks has no parts."""
     found = {column.axis.key: column for column in columns(plot, lines)}
     most = parts(len(lines))
     own = [found.get(axis.key) for axis in axes]
-    bins = [column.bins(most).tolist() if column else [-1] * len(lines) for column in own]
-    heights = [column.spread.tolist() if column else [0.0] * len(lines) for column in own]
     return {
         "optimizer": optimizer,
         "counts": [column.count(most) if column else 0 for column in own],
-        "trials": [
-            {
-                "id": line.row.id,
-                "score": line.row.objective,
-                "bins": [column[i] for column in bins],
-                "heights": [column[i] for column in heights],
-            }
-            for i, line in enumerate(lines)
-        ],
+        "lines": [at[line.row.id] for line in lines],
+        "bins": [column.bins(most).tolist() if column else [] for column in own],
     }

@@ -12,7 +12,7 @@ import numpy as np
 
 from rl_eval.envs.scores import min_max_normalised
 from rl_eval.records.table import Row, Table
-from rl_eval.report.figures import images, save, styled
+from rl_eval.report.figures import images, save, shortened, styled
 from rl_eval.report.page import Section
 from rl_eval.report.palette import inks
 from rl_eval.report.sweep import overview
@@ -50,6 +50,10 @@ NO_MODEL = (
 )
 
 
+Found = Mapping[str, Sensitivity | str]
+"""By optimizer: its sensitivity, or why there is none."""
+
+
 def of_optimizer(table: Table, optimizer: str) -> Sensitivity | str:
     """The sensitivity of an optimizer, or why there is none. `table` has no overview rows."""
     if len(table.sweep.seeds) < 2:
@@ -85,9 +89,13 @@ def of_optimizer(table: Table, optimizer: str) -> Sensitivity | str:
         return str(error)
 
 
-def section(table: Table) -> Section:
+def of_table(table: Table) -> Found:
+    """By optimizer; slow, seconds each."""
+    return {name: of_optimizer(table, name) for name in table.optimizers}
+
+
+def section(table: Table, found: Found) -> Section:
     """A table of all optimizers, and the words it needs."""
-    found = {name: of_optimizer(table, name) for name in table.optimizers}
     lines, words = [], []
     for name, result in found.items():
         if isinstance(result, str):
@@ -110,9 +118,8 @@ def section(table: Table) -> Section:
     return Section("sensitivity", "Sensitivity across environments", body)
 
 
-def render(table: Table, out_dir: Path) -> list[Path]:
+def render(found: Found, out_dir: Path) -> list[Path]:
     """Write sensitivity.png, .svg and .pdf, if any optimizer has one."""
-    found = {name: of_optimizer(table, name) for name in table.optimizers}
     if all(isinstance(result, str) for result in found.values()):
         return []
     with styled():
@@ -156,7 +163,7 @@ def _text(value: float) -> str:
     return f"{value + 0.0:.3g}" if abs(value) >= 5e-4 else "0"
 
 
-def _draw(found: Mapping[str, Sensitivity | str]) -> Any:
+def _draw(found: Found) -> Any:
     """Each optimizer in the plane of what tuning gives and what it costs not to."""
     from matplotlib.figure import Figure
 
@@ -171,7 +178,7 @@ def _draw(found: Mapping[str, Sensitivity | str]) -> Any:
         mark = {"marker": look.line["marker"], "color": look.colour, "ms": 5, "ls": "none"}
         panel.plot([low.sensitivity, high.sensitivity], [y, y], color=look.colour, lw=1)
         panel.plot([x, x], [low.per_env, high.per_env], color=look.colour, lw=1)
-        panel.plot([x], [y], **mark, label=name)
+        panel.plot([x], [y], **mark, label=shortened(name, 48))
     panel.set_xlim(left=min(0.0, panel.get_xlim()[0]))
     panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
     panel.set(xlabel="sensitivity (left is better)", ylabel="tuned per environment, normalised")

@@ -84,7 +84,7 @@ def test_the_page_has_every_section_and_is_the_same_again(table, report):
         assert f"<h2>{title}" in report
     assert "rl-eval sweep --space landscape.yaml" in report
     assert "http://" not in report.replace("http://www.w3.org", "")
-    assert page.document(table, importances.of_table(table)) == report
+    assert page.document(table, page.analysed(table)) == report
 
 
 def test_every_figure_is_a_file_too(table, rows, tmp_path):

@@ -15,12 +15,10 @@ from rl_eval.report.sweep.parcoords_figure import draw, render
 
 
 def test_every_trial_is_a_curve_in_the_panel_of_its_optimizer(table):
-    from matplotlib.patches import PathPatch
-
     env = table.envs[0]
     figure = draw(build(table, env), table.optimizers)
     for panel, optimizer in zip(figure.axes, table.optimizers, strict=True):
-        curves = [p for p in panel.patches if isinstance(p, PathPatch)]
+        curves = panel.collections[0].get_paths()
         rows = [row for row in table.rows if (row.env, row.optimizer) == (env, optimizer)]
         assert len(curves) == 2 * len(rows)  # each on an edge of its own
         names = {text.get_text() for text in panel.texts}
