@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import optax
+from jax.typing import ArrayLike
 from optax import contrib
 
 from optimizers.schedules import KINDS, make_schedule
@@ -44,9 +45,16 @@ def _scheduled(rule: Callable[..., optax.GradientTransformation]) -> Callable[..
     """`make` of a spec, for a rule of optax that takes a schedule as its first argument."""
 
     def make(
-        num_steps: int, learning_rate: Value, schedule: str, warmup_share: Value, **rest: Value
+        num_steps: int,
+        *,
+        skipped_steps: ArrayLike,
+        learning_rate: Value,
+        schedule: str,
+        warmup_share: Value,
+        **rest: Value,
     ) -> optax.GradientTransformation:
-        return rule(make_schedule(learning_rate, schedule, warmup_share, num_steps), **rest)
+        rate = make_schedule(learning_rate, schedule, warmup_share, num_steps, skipped_steps)
+        return rule(rate, **rest)
 
     return make
 
@@ -56,6 +64,7 @@ _ADAM = (_rate(2.5e-4, 1e-5, 3e-2), SCHEDULE, WARMUP, B1, B2, EPS, EPS_ROOT)
 ADAMW = OptimizerSpec(
     name="adamw",
     make=_scheduled(optax.adamw),
+    follows_run=True,
     hyperparameters=(*_ADAM, WEIGHT_DECAY, NESTEROV),
     citation="Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019 (1711.05101)",
 )
@@ -63,6 +72,7 @@ ADAMW = OptimizerSpec(
 ADAM = OptimizerSpec(
     name="adam",
     make=_scheduled(optax.adam),
+    follows_run=True,
     hyperparameters=(*_ADAM, NESTEROV),
     citation="Kingma and Ba, Adam, 2015 (1412.6980)",
 )
@@ -70,6 +80,7 @@ ADAM = OptimizerSpec(
 SGD = OptimizerSpec(
     name="sgd",
     make=_scheduled(optax.sgd),
+    follows_run=True,
     hyperparameters=(
         _rate(0.1, 1e-3, 3.0),
         SCHEDULE,
@@ -83,6 +94,7 @@ SGD = OptimizerSpec(
 RMSPROP = OptimizerSpec(
     name="rmsprop",
     make=_scheduled(optax.rmsprop),
+    follows_run=True,
     hyperparameters=(
         _rate(2.5e-4, 1e-5, 3e-2),
         SCHEDULE,
@@ -97,6 +109,7 @@ RMSPROP = OptimizerSpec(
 LION = OptimizerSpec(
     name="lion",
     make=_scheduled(optax.lion),
+    follows_run=True,
     hyperparameters=(
         _rate(5e-5, 1e-6, 1e-2),
         SCHEDULE,
@@ -148,6 +161,7 @@ def _muon(
 MUON = OptimizerSpec(
     name="muon",
     make=_scheduled(_muon),
+    follows_run=True,
     hyperparameters=(
         _rate(2.5e-4, 1e-5, 3e-2),
         SCHEDULE,
@@ -178,6 +192,7 @@ MUON = OptimizerSpec(
 def _schedule_free_adamw(
     num_steps: int,
     *,
+    skipped_steps: ArrayLike,
     learning_rate: Value,
     warmup_share: Value,
     b1: Value,
@@ -185,7 +200,7 @@ def _schedule_free_adamw(
     eps: Value,
     weight_decay: Value,
 ) -> optax.GradientTransformation:
-    rate = make_schedule(learning_rate, "constant", warmup_share, num_steps)
+    rate = make_schedule(learning_rate, "constant", warmup_share, num_steps, skipped_steps)
     adamw_without_momentum = optax.chain(
         optax.scale_by_rms(decay=b2, eps=eps, eps_in_sqrt=False, bias_correction=True),
         optax.add_decayed_weights(weight_decay),
@@ -198,6 +213,7 @@ def _schedule_free_adamw(
 SCHEDULE_FREE_ADAMW = OptimizerSpec(
     name="schedule-free-adamw",
     make=_schedule_free_adamw,
+    follows_run=True,
     hyperparameters=(
         _rate(2.5e-4, 1e-5, 3e-2),
         _warmup(0.05),

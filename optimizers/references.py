@@ -59,11 +59,11 @@ def from_reference(reference: str, folders: Sequence[Path] = ()) -> OptimizerSpe
 def as_spec(name: str, found: Any) -> OptimizerSpec:
     """A spec from a spec, an optax transformation, or a function that returns one of them.
 
-    The function is called with the run's length if it takes `num_steps` or the like. Parameters
-    with a float, int, bool, str, enum or None default become hyperparameters; others keep their
-    default. Floats are traced, except those on which the function branches in Python. A rule that
-    evaluates other parameters than it trains is recognised where it is optax's schedule-free,
-    else warned of.
+    The function is called with the run's length if it takes `num_steps` or the like, and with
+    `skipped_steps` (see `OptimizerSpec`) if it takes that. Parameters with a float, int, bool,
+    str, enum or None default become hyperparameters; others keep their default. Floats are
+    traced, except those on which the function branches in Python. A rule that evaluates other
+    parameters than it trains is recognised where it is optax's schedule-free, else warned of.
 
     Raises:
         ValueError: anything else, a function that fails with its defaults, or a rule that no
@@ -110,7 +110,8 @@ def _as_spec(name: str, found: Any) -> OptimizerSpec:
         assert transformation is not None
         return transformation
 
-    return _tried(OptimizerSpec(name, make=make, hyperparameters=hyperparameters))
+    follows_run = "skipped_steps" in parameters
+    return _tried(OptimizerSpec(name, make, hyperparameters, follows_run=follows_run))
 
 
 def _tried(spec: OptimizerSpec, *, stated: bool = False) -> OptimizerSpec:
@@ -118,7 +119,8 @@ def _tried(spec: OptimizerSpec, *, stated: bool = False) -> OptimizerSpec:
 
     `stated`: a spec of the user's, who says what is static; only its state is looked at.
     """
-    build = functools.partial(spec.make, STEPS)
+    skipped = {"skipped_steps": 0} if spec.follows_run else {}
+    build = functools.partial(spec.make, STEPS, **skipped)
     look = first_state if stated else probe
     probed = look(spec.name, build, spec.hyperparameters)
     if probed.problem is not None:

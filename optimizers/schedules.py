@@ -15,6 +15,7 @@ def make_schedule(
     kind: str,
     warmup_share: jax.typing.ArrayLike,
     num_steps: int,
+    skipped_steps: jax.typing.ArrayLike = 0,
 ) -> optax.Schedule:
     """Linear warm-up from 0, then constant, linear to 0 or half a cosine to 0.
 
@@ -26,6 +27,7 @@ def make_schedule(
         warmup_share: share of `num_steps` spent warming up, in [0, 1]. The first step is number 0,
             so that with any warm-up it has rate 0.
         num_steps: gradient steps of the whole run; a falling schedule reaches 0 there and stays.
+        skipped_steps: steps of the run that were left out so far, and so not counted.
 
     Raises:
         ValueError: an unknown `kind`, `num_steps` below 1, `warmup_share` outside [0, 1].
@@ -38,7 +40,7 @@ def make_schedule(
         raise ValueError(f"warmup_share must lie in [0, 1], got {warmup_share}")
 
     def schedule(count: jax.typing.ArrayLike) -> Float[Array, ...]:
-        step = jnp.asarray(count, jnp.float32)
+        step = jnp.asarray(count + skipped_steps, jnp.float32)
         warmup = jnp.asarray(warmup_share, jnp.float32) * num_steps
         rest = num_steps - warmup
         rise = step / jnp.where(warmup > 0, warmup, 1.0)

@@ -27,6 +27,7 @@ LENGTHS = (  # names by which functions ask for the number of gradient steps of 
     *("num_steps", "total_steps", "max_steps"),
     *("num_train_steps", "num_training_steps", "training_steps"),
 )
+SKIPPED = "skipped_steps"  # how many of them were left out so far; no user sets either
 _PLAIN = (bool, int, float, str)
 _WEIGHT_DECAYS = Choice((0.0, 1e-4, 1e-3, 1e-2, 1e-1))  # of the optimizers that ship
 
@@ -51,7 +52,7 @@ def hyperparameters_of(optimizer: str, parameters: Parameters) -> Iterator[Hyper
     """
     for name, parameter in parameters.items():
         variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if variadic or _is_length(parameter):
+        if variadic or name == SKIPPED or _is_length(parameter):
             continue
         is_rate = name in LEARNING_RATES
         default, note = _default(optimizer, parameter, is_rate)
@@ -75,7 +76,11 @@ def spelled(member: enum.Enum) -> str:
 
 
 def call(
-    function: Callable[..., Any], parameters: Parameters, num_steps: int, **values: Value
+    function: Callable[..., Any],
+    parameters: Parameters,
+    num_steps: int,
+    skipped_steps: Value = 0,
+    **values: Value,
 ) -> Any:
     """What the function returns for hyperparameters as `hyperparameters_of` describes them."""
     for name, value in values.items():
@@ -83,6 +88,8 @@ def call(
         if isinstance(default, enum.Enum):
             values[name] = next(m for m in type(default) if spelled(m) == value)
     values |= {name: num_steps for name, p in parameters.items() if _is_length(p)}
+    if SKIPPED in parameters:
+        values[SKIPPED] = skipped_steps
     positional = [
         values.pop(name)
         for name, parameter in parameters.items()

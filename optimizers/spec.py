@@ -90,6 +90,9 @@ class OptimizerSpec:
         make: `make(num_steps, **hyperparameters)` returns an optax transformation; `num_steps` is
             the number of gradient steps of the whole run. Traced hyperparameters arrive as
             scalar arrays, so `make` must not branch on them.
+        follows_run: `make` takes `skipped_steps` too, how many steps of the run were left out so
+            far (PPO's `target_kl` leaves some out). A schedule must add them to its own count, or
+            it lags behind the run. A scalar array as well.
         hyperparameters: every keyword `make` accepts.
         needs: extra arguments of `update` beyond `params` and `value` (the loss); see `Need`.
         citation: the paper or library the rule comes from.
@@ -108,6 +111,7 @@ class OptimizerSpec:
     eval_params: EvalParams | None = None
     routing: Routing | None = None
     learning_rate_name: str | None = None
+    follows_run: bool = False
 
     def __post_init__(self) -> None:
         unknown = set(self.needs) - set(get_args(Need))
@@ -187,8 +191,10 @@ class OptimizerSpec:
             {k: float(v) if isinstance(v, str) else v for k, v in values.items() if k in traced},
         )
 
-    def build(self, num_steps: int, **settings: Value) -> optax.GradientTransformationExtraArgs:
-        """The optimizer for a run of `num_steps` gradient steps.
+    def build(
+        self, num_steps: int, skipped_steps: Value = 0, **settings: Value
+    ) -> optax.GradientTransformationExtraArgs:
+        """The optimizer for a run of `num_steps` gradient steps, `skipped_steps` left out so far.
 
         It ignores unknown extra args, and keeps the dtypes of parameters and state.
 
@@ -201,6 +207,8 @@ class OptimizerSpec:
             name: float(value) if isinstance(value, str) and name in numbers else value
             for name, value in self.resolve(settings).items()
         }
+        if self.follows_run:
+            values["skipped_steps"] = skipped_steps
         return fitted(self.make(num_steps, **values), self.name)
 
 

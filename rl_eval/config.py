@@ -58,6 +58,24 @@ class PPOConfig:
                 f"num_envs*num_steps = {self.num_envs}*{self.num_steps} = {self.batch_size}"
             )
 
+    def check_minibatches(self) -> None:
+        """Refuse minibatches from which nothing can be learned; runs that had them can be read.
+
+        Raises:
+            ValueError: one transition each, whose advantage is 0 once it is normalised.
+        """
+        if self.minibatch_size < self.min_valid:
+            raise ValueError(
+                f"num_minibatches={self.num_minibatches} leaves one of the num_envs*num_steps = "
+                f"{self.batch_size} transitions in a minibatch, whose normalised advantage is 0: "
+                "the policy would learn nothing; give fewer minibatches, or norm_adv=false"
+            )
+
+    @property
+    def min_valid(self) -> int:
+        """The fewest valid transitions in a minibatch from which a policy learns."""
+        return 2 if self.norm_adv else 1
+
     @property
     def batch_size(self) -> int:
         """Env steps of one iteration."""

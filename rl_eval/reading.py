@@ -138,5 +138,5 @@ def _column(hint: Any) -> Any:
 
     kinds = {int: polars.Int64, float: polars.Float64, str: polars.String, bool: polars.Boolean}
     if typing.get_origin(hint) is list:
-        return polars.List(kinds[typing.get_args(hint)[0]])
+        return polars.List(_column(typing.get_args(hint)[0]))
     return kinds[next(kind for kind in (hint, *typing.get_args(hint)) if kind in kinds)]

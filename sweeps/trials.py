@@ -25,6 +25,7 @@ from optimizers import registry
 from optimizers.spec import Choice, LogUniform, Uniform
 from rl_eval.config import RunConfig, config_id, to_dict
 from rl_eval.records.run import INTERRUPTED, SCHEMA, RecordError, read_object
+from rl_eval.records.scored import lost_its_score
 from rl_eval.records.sweep import AxisRecord, PlannedTrial, Pruning, Scale, SweepRecord
 from rl_eval.settings import SettingsError, merge, read
 from sweeps.execution.work import Ending
@@ -142,7 +143,9 @@ def check_static(base: RunConfig, axes: Sequence[Axis]) -> None:
     for combination in itertools.product(*listed):
         changes = dict(zip((axis.name for axis in static), combination, strict=True))
         try:
-            dataclasses.replace(base, ppo=dataclasses.replace(base.ppo, **changes))
+            ppo = dataclasses.replace(base.ppo, **changes)
+            ppo.check_minibatches()
+            dataclasses.replace(base, ppo=ppo)
         except ValueError as error:
             given = ", ".join(f"{name}={value}" for name, value in changes.items())
             raise SettingsError(f"{base.env.id}: the space allows {given}: {error}") from None
@@ -201,7 +204,7 @@ def recorded_ending(directory: Path) -> tuple[Ending, str | None, float | None] 
     status, reason = facts.get("status"), facts.get("reason")
     if status not in ENDED | {"failed"} or str(reason).startswith(INTERRUPTED):
         return None
-    scores = (facts.get("eval_return"), facts.get("final_return"))
+    scores = () if lost_its_score(facts) else (facts.get("eval_return"), facts.get("final_return"))
     return status, reason, next((s for s in scores if isinstance(s, (int, float))), None)
 
 

@@ -70,12 +70,15 @@ class Scheduled(NamedTuple):
     schedule: Schedule
 
 
-def celo(num_steps: ArrayLike, theta: Any | None = None) -> optax.GradientTransformationExtraArgs:
+def celo(
+    num_steps: ArrayLike, theta: Any | None = None, *, skipped_steps: ArrayLike = 0
+) -> optax.GradientTransformationExtraArgs:
     """Celo for a run of known length; `update` needs `params` and `value`, the loss.
 
     Args:
         num_steps: gradient steps of the whole run.
         theta: weights, see `optimizers.weights`.
+        skipped_steps: steps of the run that were left out so far: its clock is ahead by them.
 
     Raises:
         WeightsError: no weights, or of another form.
@@ -91,7 +94,7 @@ def celo(num_steps: ArrayLike, theta: Any | None = None) -> optax.GradientTransf
     def step(
         grads: optax.Updates, state: CeloState, params: optax.Params, loss: Float[Array, ""]
     ) -> tuple[list[Any], CeloState]:
-        _, lr_mult, after = schedule(theta, state.schedule, loss, num_steps)
+        _, lr_mult, after = schedule(theta, state.schedule, loss, num_steps, skipped_steps)
         g = clipped(grads)
         averages = update_averages(state.averages, g)
         leaves = leaves_with_averages(g, params, averages)
@@ -102,7 +105,7 @@ def celo(num_steps: ArrayLike, theta: Any | None = None) -> optax.GradientTransf
 
 
 def celo_adam(
-    num_steps: ArrayLike, theta: Any | None = None
+    num_steps: ArrayLike, theta: Any | None = None, *, skipped_steps: ArrayLike = 0
 ) -> optax.GradientTransformationExtraArgs:
     """Adam (b1 0.9, b2 0.999) whose step size Celo's LSTM schedules; arguments as `celo`."""
     theta = or_default(theta, "celo-adam")
@@ -117,7 +120,7 @@ def celo_adam(
         grads: optax.Updates, state: CeloAdamState, params: optax.Params, loss: Float[Array, ""]
     ) -> tuple[list[Any], CeloAdamState]:
         del params
-        _, lr_mult, after = schedule(theta, state.schedule, loss, num_steps)
+        _, lr_mult, after = schedule(theta, state.schedule, loss, num_steps, skipped_steps)
         g = clipped(grads)
         momentum = jax.tree.map(
             lambda g, m: update_momenta(m, g, (_MOMENTUM_DECAY,)), g, state.momentum
@@ -141,23 +144,33 @@ def init_schedule(theta: Theta) -> Schedule:
     return Schedule(jnp.zeros((), jnp.int32), init_loss_statistics(), init_lstm(theta, rows=1))
 
 
-def schedule(theta: Theta, state: Schedule, loss: ArrayLike, num_steps: ArrayLike) -> Scheduled:
+def schedule(
+    theta: Theta,
+    state: Schedule,
+    loss: ArrayLike,
+    num_steps: ArrayLike,
+    skipped_steps: ArrayLike = 0,
+) -> Scheduled:
     """The learned step size of this step, from the loss and the time alone."""
     statistics, of_loss = loss_features(state.loss, loss, state.step, num_steps)
-    inputs = jnp.concatenate([time_features(state.step, num_steps), of_loss])[None]
+    time = time_features(state.step + skipped_steps, num_steps)
+    inputs = jnp.concatenate([time, of_loss])[None]
     lstm = lstm_step(theta["rnn_params"], inputs, state.lstm)
     lr_mult = 0.1 * jnp.exp(linear(theta["rnn_params"], "step_size", lstm.hidden)[0, 0])
     return Scheduled(inputs, lr_mult, Schedule(state.step + 1, statistics, lstm))
 
 
 def _spec(name: str, rule: Any) -> OptimizerSpec:
-    def make(num_steps: int, weights: str | None = None) -> optax.GradientTransformationExtraArgs:
-        return rule(num_steps, load(weights, name))
+    def make(
+        num_steps: int, *, skipped_steps: ArrayLike, weights: str | None = None
+    ) -> optax.GradientTransformationExtraArgs:
+        return rule(num_steps, load(weights, name), skipped_steps=skipped_steps)
 
     return OptimizerSpec(
         name,
         make,
         hyperparameters=(WEIGHTS,),
+        follows_run=True,
         citation="Moudgil et al., Celo: Training Versatile Learned Optimizers on a Compute Diet, "
         "2025, arXiv 2501.12670",
     )

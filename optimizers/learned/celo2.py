@@ -233,13 +233,14 @@ def _make(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
     def make(
         num_steps: int,
         *,
+        skipped_steps: ArrayLike,
         learning_rate: Value,
         schedule: str,
         warmup_share: Value,
         weights: str | None,
         **rest: Value,
     ) -> optax.GradientTransformationExtraArgs:
-        rate = make_schedule(learning_rate, schedule, warmup_share, num_steps)
+        rate = make_schedule(learning_rate, schedule, warmup_share, num_steps, skipped_steps)
         return rule(rate, load(weights, name), **rest)
 
     return make
@@ -248,6 +249,7 @@ def _make(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
 CELO2 = OptimizerSpec(
     name="celo2",
     make=_make("celo2", celo2),
+    follows_run=True,
     hyperparameters=(
         *_SHARED,
         Hyperparameter("mult_1d", 1.0, Uniform(1.0, 20.0), help="learning rate of AdamW, relative"),
@@ -260,6 +262,7 @@ CELO2 = OptimizerSpec(
 CELO2_BASE = OptimizerSpec(
     name="celo2-base",
     make=_make("celo2-base", celo2_base),
+    follows_run=True,
     hyperparameters=_SHARED,
     citation=_CITATION,
     routing=lambda params, **_: celo2_routing(params, lambda path, leaf: "learned"),

@@ -64,6 +64,7 @@ def velo(
     num_steps: ArrayLike,
     theta: Any | None = None,
     *,
+    skipped_steps: ArrayLike = 0,
     ff_mult: float | None = None,
     weight_decay: ArrayLike = 0.0,
     legacy_loss_features: bool = False,
@@ -75,6 +76,7 @@ def velo(
     Args:
         num_steps: gradient steps of the whole run; a warning says what is beyond `LONGEST_RUN`.
         theta: weights, see `optimizers.weights`; None for those in the folder RL_EVAL_WEIGHTS.
+        skipped_steps: steps of the run that were left out so far: its clock is ahead by them.
         ff_mult: factor on the mixed weights; None for `factor_of(theta)`.
         weight_decay: times the parameters joins the gradient, times their squared norm the loss.
         legacy_loss_features: all loss averages look back 10 steps (`use_bugged_loss_features`).
@@ -101,7 +103,13 @@ def velo(
         loss = loss + weight_decay * optax.tree.norm(params, squared=True)
         g = clipped(jax.tree.map(lambda g, p: g + weight_decay * p, grads, params))
         tensors = per_tensor(
-            theta, state, params, loss, num_steps, legacy_loss_features=legacy_loss_features
+            theta,
+            state,
+            params,
+            loss,
+            num_steps,
+            skipped_steps=skipped_steps,
+            legacy_loss_features=legacy_loss_features,
         )
         averages = update_averages(state.averages, g)
         leaves = leaves_with_averages(g, params, averages)
@@ -119,13 +127,14 @@ def per_tensor(
     loss: ArrayLike,
     num_steps: ArrayLike,
     *,
+    skipped_steps: ArrayLike = 0,
     legacy_loss_features: bool = False,
 ) -> PerTensor:
     """One step of the per-tensor network; it sees the averages from before this step's gradient."""
     layers = theta["rnn_params"]
     horizon = 10 if legacy_loss_features else num_steps
     statistics, of_loss = loss_features(state.loss, loss, state.step, horizon)
-    shared = jnp.concatenate([time_features(state.step, num_steps), of_loss])
+    shared = jnp.concatenate([time_features(state.step + skipped_steps, num_steps), of_loss])
     leaves = leaves_with_averages(params, params, state.averages)
     inputs = jnp.concatenate([jnp.tile(shared, (len(leaves), 1)), _tensor_features(leaves)], axis=1)
     lstm = lstm_step(layers, inputs, state.lstm)
@@ -235,6 +244,7 @@ def _spec(name: str) -> OptimizerSpec:
             ),
             Hyperparameter("legacy_lstm_state", False, help="the LSTM never advances"),
         ),
+        follows_run=True,
         citation="Metz et al., VeLO: Training Versatile Learned Optimizers by Scaling Up, 2022, "
         "arXiv 2211.09760",
     )

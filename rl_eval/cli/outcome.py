@@ -57,7 +57,7 @@ def _table(console: Console, config: RunConfig, results: list[Any]) -> None:
     for column in columns:
         table.add_column(column, justify="left" if "dir" in column else "right", overflow="fold")
     for r in results:
-        final = "no game ended" if r.final_return is None else f"{r.final_return:.2f}"
+        final = "none" if r.final_return is None else f"{r.final_return:.2f}"
         status = r.status if r.diverged_at is None else f"diverged at step {r.diverged_at}"
         counts = (f"{r.env_steps:,}", f"{r.gradient_steps:,}")
         table.add_row(str(r.seed), status, *counts, final, r.run_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Shaped
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from rl_eval.config import PPOConfig
 from rl_eval.ppo.gae import compute_gae
@@ -29,12 +31,14 @@ class Optimizer(NamedTuple):
     needs: extra arguments beyond `params` and `value`; see `optimizers.spec`.
     eval_params: (opt_state, params) to the parameters to evaluate, where they are not `params`.
     traced: the hyperparameters that `make` is given as arrays, by name.
+    follows_run: `make` may be given a third argument, how many gradient steps were left out so far.
     """
 
-    make: Callable[[int, dict[str, Array]], optax.GradientTransformationExtraArgs]
+    make: Callable[..., optax.GradientTransformationExtraArgs]
     needs: frozenset[str] = frozenset()
     eval_params: Callable[[Any, Any], Any] | None = None
     traced: Mapping[str, float] = MappingProxyType({})
+    follows_run: bool = False
 
     def numbers(self, hyperparameters: Mapping[str, Any]) -> dict[str, float]:
         """A member's traced hyperparameters; what it does not name is as in `traced`.
@@ -45,13 +49,18 @@ class Optimizer(NamedTuple):
 
 
 class UpdateMetrics(NamedTuple):
-    """One iteration: means over its gradient steps; `param_norm` is that after the last."""
+    """One iteration: means over the gradient steps taken, NaN without any.
+
+    param_norm: after the last step.
+    starved: how many of the steps had too few valid transitions to learn from.
+    """
 
     losses: LossTerms
     grad_norm: Float[Array, ""]
     update_norm: Float[Array, ""]
     param_norm: Float[Array, ""]
     explained_variance: Float[Array, ""]
+    starved: Int[Array, ""]
 
 
 class Learner(NamedTuple):
@@ -65,17 +74,23 @@ class Learner(NamedTuple):
 def make_learner(
     network: Network, optimizer: Optimizer, config: PPOConfig, num_iterations: int
 ) -> Learner:
-    """PPO with any optax optimizer. Every function is pure and can be vmapped over members."""
+    """PPO with any optax optimizer. Every function is pure and can be vmapped over members.
+
+    Raises:
+        ValueError: minibatches from which nothing can be learned.
+    """
+    config.check_minibatches()
     num_gradient_steps = num_iterations * config.steps_per_iteration
 
-    def build(hparams: Hparams) -> optax.GradientTransformationExtraArgs:
-        return optimizer.make(num_gradient_steps, hparams.optimizer)
+    def build(hparams: Hparams, skipped_steps: ArrayLike) -> optax.GradientTransformationExtraArgs:
+        skipped = (skipped_steps,) if optimizer.follows_run else ()
+        return optimizer.make(num_gradient_steps, hparams.optimizer, *skipped)
 
     def init(key: jax.Array, hparams: Hparams) -> LearnerState:
         params = network.init(jax.random.fold_in(key, Purpose.PARAMS))
         return LearnerState(
             params=params,
-            opt_state=build(hparams).init(params),
+            opt_state=build(hparams, 0).init(params),
             hparams=hparams,
             key=key,
             iteration=jnp.int32(0),
@@ -92,20 +107,24 @@ def make_learner(
         return action, jnp.take_along_axis(log_probs, action[:, None], -1)[:, 0], value
 
     def update(state: LearnerState, rollout: Transition) -> tuple[LearnerState, UpdateMetrics]:
-        run = Run(network, build(state.hparams), config, optimizer.needs, num_iterations)
+        # Steps are left out at the end of an iteration only: this holds for all of this one.
+        skipped = state.iteration * config.steps_per_iteration - state.gradient_steps
+        rule = build(state.hparams, skipped)
+        run = Run(network, rule, config, optimizer.needs, num_iterations)
         advantages = compute_gae(rollout, state.hparams.gamma, state.hparams.gae_lambda)
         batch = Minibatch(rollout, advantages, advantages + rollout.value)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
         indices = shuffled(_stream(state, Purpose.SHUFFLE), config)
         key = _stream(state, Purpose.OPTIMIZER)
         state, steps = run_minibatches(run, state, flat, indices, key)
-        mean = jax.tree.map(jnp.mean, steps)
+        mean = functools.partial(_mean_taken, taken=steps.taken)
         metrics = UpdateMetrics(
-            mean.losses,
-            mean.grad_norm,
-            mean.update_norm,
+            jax.tree.map(mean, steps.losses),
+            mean(steps.grad_norm),
+            mean(steps.update_norm),
             steps.param_norm[-1],
             explained_variance(rollout.value, batch.target, rollout.valid),
+            jnp.sum(steps.starved & steps.taken),
         )
         return dataclasses.replace(state, iteration=state.iteration + 1), metrics
 
@@ -120,6 +139,10 @@ def shuffled(key: jax.Array, config: PPOConfig) -> Int[Array, "step minibatch"]:
     """
     bits = jax.random.bits(key, (config.update_epochs, config.batch_size))
     return jnp.argsort(bits, axis=-1).reshape(-1, config.minibatch_size)
+
+
+def _mean_taken(x: Float[Array, " step"], taken: Bool[Array, " step"]) -> Float[Array, ""]:
+    return jnp.sum(jnp.where(taken, x, 0.0)) / jnp.sum(taken)
 
 
 def _stream(state: LearnerState, purpose: Purpose) -> jax.Array:

@@ -91,4 +91,4 @@ def explained_variance(
 
     total = variance(target)
     residual = variance(target - value)
-    return jnp.where(total > 0, 1.0 - residual / jnp.where(total > 0, total, 1.0), 0.0)
+    return jnp.where(total == 0, 0.0, 1.0 - residual / jnp.where(total == 0, 1.0, total))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rl_eval.config import PPOConfig
 from rl_eval.ppo.losses import LossTerms, normalise, ppo_loss
@@ -49,12 +49,18 @@ class Minibatch(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """One gradient step. `grad_norm` is taken before clipping, `param_norm` after the step."""
+    """One gradient step. `grad_norm` is taken before clipping, `param_norm` after the step.
+
+    taken: False where the step was left out, or was the one at which the member diverged.
+    starved: too few transitions of the minibatch were valid to learn from.
+    """
 
     losses: LossTerms
     grad_norm: Float[Array, ""]
     update_norm: Float[Array, ""]
     param_norm: Float[Array, ""]
+    taken: Bool[Array, ""]
+    starved: Bool[Array, ""]
 
 
 def tree_norm(tree: Any) -> Float[Array, ""]:
@@ -153,13 +159,15 @@ def gradient_step(
         **_needed(run, state.iteration, count, key, activations),
     )
     params, opt_state = _select(take, (params, opt_state), (state.params, state.opt_state))
-    metrics = StepMetrics(terms, grad_norm, tree_norm(updates), tree_norm(params))
-    sound &= metrics.param_norm <= MAX_PARAM_NORM  # NaN is not
+    param_norm = tree_norm(params)
+    sound &= param_norm <= MAX_PARAM_NORM  # NaN is not
+    few = jnp.sum(batch.step.valid) < run.config.min_valid
+    metrics = StepMetrics(terms, grad_norm, tree_norm(updates), param_norm, take & sound, few)
     state = dataclasses.replace(
         state,
         params=params,
         opt_state=opt_state,
-        gradient_steps=state.gradient_steps + (take & sound),
+        gradient_steps=state.gradient_steps + metrics.taken,
         diverged_at=jnp.where(wanted & ~sound, state.gradient_steps, state.diverged_at),
     )
     return state, metrics

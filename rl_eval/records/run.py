@@ -12,12 +12,14 @@ from typing import Any, Literal
 from rl_eval import files
 from rl_eval.errors import ExplainedError
 from rl_eval.records import lock
+from rl_eval.records.finite import plain
 
 SCHEMA = 1
 MAX_BYTES = 50_000_000  # no record is larger; a wrong file may be
 MAX_LINES_BYTES = 500_000_000  # of a .jsonl file
 METRICS, EVALUATIONS, RESUMES = "metrics.jsonl", "eval.jsonl", "resumes.jsonl"
 Status = Literal["running", "completed", "diverged", "pruned", "failed"]
+TRAINED_WITH = "trained_with"  # of a record: members trained together, which moves the rounding
 INTERRUPTED = "interrupted"  # begins the reason of a run that failed only for being stopped
 
 
@@ -66,7 +68,8 @@ class EvalRow:
     """One line of eval.jsonl: whole games played by the parameters of that moment.
 
     Units as in `MetricsRow`; lengths are agent steps, returns unclipped. `diverged`: no game was
-    played, and every return is the stated score of divergence.
+    played, and every return is the stated score of divergence. A game in which a reward or an
+    observation was not finite has no return (null), and so its evaluation has no mean.
     """
 
     iteration: int
@@ -82,7 +85,7 @@ class EvalRow:
     return_min: float | None
     return_max: float | None
     length_mean: float | None
-    returns: list[float]
+    returns: list[float | None]
     lengths: list[int]
 
 
@@ -117,6 +120,7 @@ class RunDirectory:
 
     def append(self, row: MetricsRow | EvalRow) -> None:
         """Add one line; a killed writer leaves at most one torn last line."""
+        row = plain(row)
         name = METRICS if isinstance(row, MetricsRow) else EVALUATIONS
         _append(self.path / name, dataclasses.asdict(row))
         self.also(row)
@@ -147,7 +151,11 @@ class RunDirectory:
     def set_status(self, status: Status, reason: str | None = None, **facts: Any) -> None:
         """Replace status.json; `time` is seconds since the epoch and serves as a heartbeat."""
         document = {"schema": SCHEMA, "status": status, "reason": reason, "time": time.time()}
-        write_json(self.path / "status.json", {**document, **facts})
+        write_json(self.path / "status.json", plain({**document, **facts}))
+
+    def set_cost(self, cost: Mapping[str, Any]) -> None:
+        """Replace cost.json."""
+        write_json(self.path / "cost.json", plain(cost))
 
 
 def read_lines(file: Path) -> tuple[list[dict[str, Any]], bool]:

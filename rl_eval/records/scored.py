@@ -14,7 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rl_eval.records.run import EVALUATIONS, METRICS, RecordError, kept_lines, read_object
+from rl_eval.records.run import (
+    EVALUATIONS,
+    METRICS,
+    TRAINED_WITH,
+    RecordError,
+    kept_lines,
+    read_object,
+)
 from rl_eval.records.sweep import PlannedTrial
 from rl_eval.stats.objective import area_under_curve, best_checkpoint
 from rl_eval.stats.values import same
@@ -79,7 +86,7 @@ def read_run(
         problems.append(f"{folder}: returns beyond {LARGEST:g} count as {LARGEST:g}")
     curve = dataclasses.replace(curve, returns=tuple(map(_bounded, curve.returns)))
     score = None
-    if status == "completed":
+    if status == "completed" and not lost_its_score(facts):
         score = measure(objective, curve, _first_number(facts, "eval_return", "final_return"))
     elif status == "diverged":
         # Whatever the objective: its curve ends before the worst of it.
@@ -87,6 +94,33 @@ def read_run(
     why = reason if isinstance(reason, str) else None
     # The single games have been measured, and are most of what a sweep takes in memory.
     return SeedRun(seed, status, score, dataclasses.replace(curve, games=()), why, config)
+
+
+def lost_its_score(facts: Mapping[str, Any]) -> bool:
+    """Whether a run's last evaluation has no finite return: one of training is none in its place.
+
+    `facts`: its status.json; an older one does not tell, and never lacks that return.
+    """
+    return facts.get("evaluated") is True and not _is_number(facts.get("eval_return"))
+
+
+def check_alone(folder: Path) -> None:
+    """Refuse a run that was trained beside others, where every run is trained by itself.
+
+    Members of a population are compiled together, which rounds otherwise: scores of runs that
+    differ in that differ in more than their optimizers. Older records do not tell.
+
+    Raises:
+        RecordError: its record names another number than one, or cannot be read.
+    """
+    document = read_object(folder / "config.json")
+    provenance = document.get("provenance")
+    found = provenance.get(TRAINED_WITH, 1) if isinstance(provenance, dict) else 1
+    if found != 1:
+        raise RecordError(
+            f"{folder}: was trained as one of {found} members at once, where every run compared "
+            "is trained by itself: how many moves the scores. Delete it to have it trained again"
+        )
 
 
 def measure(objective: Objective, curve: Curve, final: float | None) -> float | None:

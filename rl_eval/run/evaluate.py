@@ -39,7 +39,9 @@ _JAX_ENVS, _HOST_ENVS = 128, 8
 class Evaluation(NamedTuple):
     """Unclipped returns and lengths (agent steps) of full games, those of one environment adjacent.
 
-    They follow from (seed, index, parameters) alone, not from evaluations or games before.
+    They follow from (seed, index, parameters) alone, not from evaluations or games before. The
+    return of a game is NaN where the policy acted on an observation that is not finite, and not
+    finite where a reward was not.
     """
 
     returns: Float[np.ndarray, "member episode"]
@@ -212,7 +214,7 @@ class _Match(NamedTuple):
         ) -> tuple[Array, EnvState, Array, _Ledger]:
             time, state, obs, ledger = carry
             state, step = env.step(state, self.act(params, roots, index, time, obs))
-            return time + 1, state, step.obs, _record(ledger, step)
+            return time + 1, state, step.obs, _record(ledger, _seen(step, obs))
 
         ledger = jax.tree.map(jnp.asarray, _blank(env.num_envs, self.games))
         return jax.lax.while_loop(unfinished, body, (jnp.int32(0), state, obs, ledger))[-1]
@@ -231,7 +233,7 @@ class _Match(NamedTuple):
                     break
                 action = self.act(params, roots, index, np.int32(time), obs)
                 state, step = env.step(state, np.asarray(action))
-                obs, ledger = step.obs, _record(ledger, step)
+                obs, ledger = step.obs, _record(ledger, _seen(step, obs))
         return ledger
 
     def waited_for(self, ledger: _Ledger) -> Bool[Leaf, " env"]:
@@ -252,6 +254,16 @@ def _playing(ledger: _Ledger) -> Bool[Leaf, " env"]:
 
 def _too_long(ledger: _Ledger, max_game_steps: int) -> Bool[Leaf, " env"]:
     return _playing(ledger) & (ledger.stats.current_length >= max_game_steps)
+
+
+def _seen(step: Step, obs: Shaped[Leaf, "env ..."]) -> Step:
+    """The step after acting on `obs`: what was earned on one that is not finite is no score."""
+    if not jnp.issubdtype(obs.dtype, jnp.floating):
+        return step
+    xp = step.episode.reward.__array_namespace__()
+    sound = xp.isfinite(obs).reshape(obs.shape[0], -1).all(axis=1)
+    reward = xp.where(sound, step.episode.reward, xp.float32(float("nan")))
+    return step._replace(episode=step.episode._replace(reward=reward))
 
 
 def _record(ledger: _Ledger, step: Step) -> _Ledger:

@@ -20,7 +20,11 @@ class Flavour(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Games on one flavour. Lengths are agent steps; `drop` is against the flavour trained on."""
+    """Games on one flavour. Lengths are agent steps; `drop` is against the flavour trained on.
+
+    A game whose rewards or observations were not finite has no return: NaN here, null in JSON, and
+    so has the mean.
+    """
 
     mode: int | None
     difficulty: int | None
@@ -96,7 +100,8 @@ def evaluate_flavours(
         games = evaluate(params, iteration)
         returns, lengths = games.returns[0].astype(np.float64), games.lengths[0]
         mean = float(returns.mean())
-        se = float(returns.std(ddof=1) / math.sqrt(returns.size)) if returns.size > 1 else 0.0
+        with np.errstate(invalid="ignore"):  # infinite returns have no deviation
+            se = float(returns.std(ddof=1) / math.sqrt(returns.size)) if returns.size > 1 else 0.0
         learned = rows[0] if rows else None
         row = Row(
             mode=flavour.mode if flavour else None,

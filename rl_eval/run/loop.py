@@ -97,6 +97,7 @@ def train_on(session: Session, state: TrainState, clock: Clock, stop: StopReques
             member.metrics.add(rows, n, clock.wall_s, clock.wall_s + seconds)
         clock.done, clock.wall_s = clock.done + n, clock.wall_s + seconds
         chunk = int(np.clip(n * CHUNK_SECONDS / seconds, 1, min(2 * n, MAX_CHUNK)))
+        _say_starved(session)
         session.show(_progress(session, clock))
         _beat(session, clock)
         if stop.signal is not None:
@@ -190,6 +191,19 @@ def _beat(session: Session, clock: Clock) -> None:
         clock.beat_at = now
         for member in session.members:
             member.directory.set_status("running")
+
+
+def _say_starved(session: Session) -> None:
+    """Tell once of a member whose minibatches have too few valid transitions."""
+    ppo = session.config.ppo
+    for member in session.members:
+        if member.metrics.starved and not member.said_starved:
+            member.said_starved = True
+            session.notify(
+                f"{member.directory.path}: minibatches with fewer than {ppo.min_valid} valid "
+                f"transitions of {ppo.minibatch_size}, from which the policy learns nothing; "
+                "fewer minibatches hold more. status.json counts them as starved_steps"
+            )
 
 
 def _progress(session: Session, clock: Clock) -> Progress:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_eval.config import RunConfig, config_id
 from rl_eval.ppo.state import TrainState
+from rl_eval.records.finite import finite
 from rl_eval.records.run import EvalRow, RunDirectory
 from rl_eval.run import checkpoint
 from rl_eval.run.metrics import MemberMetrics
@@ -32,6 +33,7 @@ class Member:
         self.evaluated_at = 0  # iteration
         self.eval_return: float | None = None
         self.best: float | None = None
+        self.said_starved = False
 
     def evaluated(
         self, returns: np.ndarray, lengths: np.ndarray, iteration: int, wall_s: float
@@ -45,11 +47,12 @@ class Member:
         if diverged:
             returns = np.full(returns.size if self.floor is not None else 0, self.floor, float)
             lengths = lengths[:0]
-        mean, std, low, high = (
-            [float(f(returns)) for f in (np.mean, np.std, np.min, np.max)]
-            if returns.size
-            else [None] * 4
-        )
+        with np.errstate(invalid="ignore"):  # infinite returns have no deviation
+            mean, std, low, high = (
+                [finite(f(returns)) for f in (np.mean, np.std, np.min, np.max)]
+                if returns.size
+                else [None] * 4
+            )
         atari, env_steps = self.config.env.atari, iteration * self.config.ppo.batch_size
         row = EvalRow(
             iteration=iteration,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from rl_eval.config import RunConfig
 from rl_eval.ppo.population import IterationMetrics
 from rl_eval.ppo.state import NOT_DIVERGED
+from rl_eval.records.finite import finite
 from rl_eval.records.run import MetricsRow, RunDirectory
 
 FINAL_SHARE = 0.1  # of training, over whose games the final return is taken
@@ -25,6 +26,7 @@ class MemberMetrics:
         self.config, self.member, self.directory = config, member, directory
         self.diverged_at = NOT_DIVERGED
         self.gradient_steps = 0
+        self.starved = 0  # gradient steps with too few valid transitions to learn from
         self.latest_return: float | None = None
         self.latest_loss: float | None = None
         self._iteration = 0
@@ -42,7 +44,9 @@ class MemberMetrics:
         for i in range(n):
             self._iteration += 1
             row = {name: values[i].item() for name, values in columns.items()}
-            self.gradient_steps = int(row["gradient_steps"])
+            before, self.gradient_steps = self.gradient_steps, int(row["gradient_steps"])
+            row["steps"] = self.gradient_steps - before
+            self.starved += int(row["starved"])
             self.diverged_at = int(row["diverged_at"])
             self._pending.append(row)
             if self._iteration > (1 - FINAL_SHARE) * self.config.num_iterations:
@@ -54,7 +58,7 @@ class MemberMetrics:
 
     def saved(self) -> dict[str, Any]:
         """What a resumed run must know, as plain data."""
-        return {name: getattr(self, name) for name in _SAVED}
+        return {name: getattr(self, name) for name in (*_SAVED, "starved")}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from what `saved` returned.
@@ -67,8 +71,11 @@ class MemberMetrics:
         for pair in (values["_written"], values["_final"]):
             first, second = pair
             numbers += [first, second]
+        values["starved"] = saved.get("starved", 0)  # an older version counted neither
         for row in values["_pending"]:
-            numbers += [row[name] for name in (*_MEANS, *_GAMES)]
+            numbers += [row[name] for name in (*_MEANS, *_ITERATION, *_GAMES)]
+            row.setdefault("steps", self.config.ppo.steps_per_iteration)
+        numbers.append(values["starved"])
         if not all(type(number) in (int, float) for number in numbers):
             raise TypeError("numbers of its metrics")
         for name, value in values.items():
@@ -77,7 +84,7 @@ class MemberMetrics:
     def final_return(self) -> float | None:
         """Mean full-game return over the last tenth of training; None if no game ended in it."""
         total, games = self._final
-        return total / games if games else None
+        return finite(total / games) if games else None
 
     def _write(self, wall_s: float) -> None:
         rows, self._pending = self._pending, []
@@ -85,11 +92,11 @@ class MemberMetrics:
         atari = self.config.env.atari
         games = int(sum(r["games"] for r in rows))
 
-        def mean(name: str) -> float | None:
-            return _finite(float(np.mean([r[name] for r in rows])))
-
         def per_game(name: str) -> float | None:
             return sum(r[name] for r in rows) / games if games else None
+
+        def extreme(of: Callable[..., Any], name: str) -> float | None:
+            return float(of([r[name] for r in rows])) if games else None
 
         steps_before, wall_before = self._written
         row = MetricsRow(
@@ -100,16 +107,17 @@ class MemberMetrics:
             wall_s=round(wall_s, 3),
             sps=round((env_steps - steps_before) / max(wall_s - wall_before, 1e-9), 1),
             episode_return_mean=per_game("return_sum"),
-            episode_return_min=min(r["return_min"] for r in rows) if games else None,
-            episode_return_max=max(r["return_max"] for r in rows) if games else None,
+            episode_return_min=extreme(np.min, "return_min"),
+            episode_return_max=extreme(np.max, "return_max"),
             episode_length_mean=per_game("length_sum"),
             episodes=games,
-            **{name: mean(name) for name in _MEANS},
+            **{name: _mean_over_steps(rows, name) for name in _MEANS},
+            **{name: finite(np.mean([r[name] for r in rows])) for name in _ITERATION},
         )
         self._written = (env_steps, wall_s)
         self.latest_loss = row.loss
-        if games:
-            self.latest_return = row.episode_return_mean
+        if games and row.episode_return_mean is not None:
+            self.latest_return = finite(row.episode_return_mean)
         self.directory.append(row)
 
 
@@ -126,18 +134,17 @@ _SAVED = (
 
 _GAMES = ("games", "return_sum", "return_min", "return_max", "length_sum")
 
-_MEANS = (
+_MEANS = (  # over gradient steps
     "loss",
     "policy_loss",
     "value_loss",
     "entropy",
     "approx_kl",
     "clipfrac",
-    "explained_variance",
     "grad_norm",
     "update_norm",
-    "param_norm",
 )
+_ITERATION = ("explained_variance", "param_norm")
 
 
 def _columns(rows: IterationMetrics, member: int) -> dict[str, np.ndarray]:
@@ -160,10 +167,16 @@ def _columns(rows: IterationMetrics, member: int) -> dict[str, np.ndarray]:
         "length_sum": games.length_sum,
         "gradient_steps": rows.gradient_steps,
         "diverged_at": rows.diverged_at,
+        "starved": update.starved,
     }
     return {name: np.asarray(values)[:, member] for name, values in arrays.items()}
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no NaN; a diverged member's numbers are null."""
-    return value if np.isfinite(value) else None
+def _mean_over_steps(rows: Sequence[Mapping[str, float]], name: str) -> float | None:
+    """Mean over the gradient steps taken; None without any."""
+    taken = [row for row in rows if row["steps"]]
+    if not taken:
+        return None
+    most = max(row["steps"] for row in taken)  # equal weights become 1 and round nothing
+    weights = [row["steps"] / most for row in taken]
+    return finite(np.average([row[name] for row in taken], weights=weights))

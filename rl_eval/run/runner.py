@@ -22,12 +22,13 @@ from rl_eval.ppo.state import TrainState
 from rl_eval.reading import Recorded
 from rl_eval.records.lock import LockedError, locked
 from rl_eval.records.provenance import provenance
-from rl_eval.records.run import INTERRUPTED, RunDirectory, RunExistsError, Status, write_json
+from rl_eval.records.run import INTERRUPTED, TRAINED_WITH, RunDirectory, RunExistsError, Status
 from rl_eval.run.build import Build, Built, build, start
 from rl_eval.run.cost import measure
 from rl_eval.run.fit import check_optimizer
 from rl_eval.run.loop import Clock, Progress, Session, evaluate_if_due, save, train_on
 from rl_eval.run.member import Member
+from rl_eval.run.pace import pace
 from rl_eval.run.restoring import newest_checkpoints, wall_s_of, with_checkpoints
 from rl_eval.run.sinks import Sinks
 from rl_eval.run.stop import Terminated, graceful
@@ -142,12 +143,15 @@ def train_together(
     with ExitStack() as held:
         held.enter_context(closed(built.env))
         check_optimizer(configs[0], optimizer, built.env)
-        here = {**provenance(), **path}
+        here = {**provenance(), **path, TRAINED_WITH: len(planned)}
         held.enter_context(_held(directories, options.notify))
         _say_path(built.env, options)
         for directory, one in zip(directories, planned, strict=True):
-            alone_in = {"population": list(one.config.seeds)}
-            directory.create(to_dict(one.config), {**here, **alone_in, **one.facts})
+            own = {
+                "population": list(one.config.seeds),
+                **pace(one.config, optimizer, options.notify),
+            }
+            directory.create(to_dict(one.config), {**here, **own, **one.facts})
         session = _session(config, configs, built, optimizer, directories, options)
         with _closing(directories):
             state = start(configs, built, optimizer)
@@ -187,7 +191,9 @@ def resume(
             clock = Clock(found[0].iteration, wall_s_of(found[0]))
         exact = built.env.rewindable or not found
         games = "went on" if exact else f"new, from (seed, {times})"
-        note = {"iteration": clock.done, "time": time.time(), "games": games, **provenance()}
+        members = {TRAINED_WITH: len(directories)}
+        note = {"iteration": clock.done, "time": time.time(), "games": games}
+        note |= {**members, **provenance()}
         for i, member in enumerate(session.members):
             if found:
                 member.restore(found[i])
@@ -333,7 +339,7 @@ def _write_cost(
         notify=notify,
     )
     for member in session.members:
-        write_json(member.directory.path / "cost.json", dataclasses.asdict(cost))
+        member.directory.set_cost(dataclasses.asdict(cost))
 
 
 def _finish(session: Session, member: Member, compile_s: float, clock: Clock) -> Result:
@@ -355,5 +361,6 @@ def _finish(session: Session, member: Member, compile_s: float, clock: Clock) ->
     reason = f"non-finite or runaway at gradient step {metrics.diverged_at}"
     facts = dataclasses.asdict(result)
     del facts["status"]
+    facts |= {"evaluated": session.evaluator is not None, "starved_steps": metrics.starved}
     member.directory.set_status(status, reason if metrics.diverged else None, **facts)
     return result

@@ -78,7 +78,12 @@ def resolve(
         values["optimizer"] = {"name": name, "hyperparameters": resolved, "folder": folder}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(str(error)) from None
-    return read(RunConfig, _with_log_every(values), str(file) if file else "configuration"), spec
+    config = read(RunConfig, _with_log_every(values), str(file) if file else "configuration")
+    try:
+        config.ppo.check_minibatches()
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return config, spec
 
 
 def _contents(file: Path) -> dict[str, Any]:

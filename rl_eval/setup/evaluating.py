@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl_eval.config import Policy
 from rl_eval.reading import read_run
+from rl_eval.records.finite import plain
 from rl_eval.run.flavours import Row, configured, evaluate_flavours, flavours_to_play
 from rl_eval.run.trained import Which, load_trained
 from rl_eval.run.view import Run
@@ -43,10 +44,8 @@ class Evaluation:
     @property
     def document(self) -> dict[str, Any]:
         """Plain values, as `--json` prints them."""
-        return {
-            **dataclasses.asdict(self),
-            "flavours": list(map(dataclasses.asdict, self.flavours)),
-        }
+        values = dataclasses.asdict(self)
+        return plain({**values, "flavours": list(map(dataclasses.asdict, self.flavours))})
 
 
 def evaluate(

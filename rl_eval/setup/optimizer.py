@@ -54,7 +54,8 @@ def learners(spec: OptimizerSpec, settings: dict[str, Any]) -> Optimizer:
     """The learner's view of a spec whose static settings are fixed, the others traced."""
     static, traced = spec.split(settings)
 
-    def make(num_steps: int, numbers: dict[str, Array]) -> Any:
-        return spec.build(num_steps, **static, **numbers)
+    def make(num_steps: int, numbers: dict[str, Array], skipped_steps: Any = 0) -> Any:
+        return spec.build(num_steps, skipped_steps, **static, **numbers)
 
-    return Optimizer(make, frozenset(spec.needs), spec.eval_params, traced)
+    needs = frozenset(spec.needs)
+    return Optimizer(make, needs, spec.eval_params, traced, spec.follows_run)

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rl_eval.records.comparison import CompareRecord, Tuning
+from rl_eval.records.scored import check_alone
 from rl_eval.terminal import Console
 from sweeps import plan
 from sweeps.comparison.plan import reported_trials, tuning_plan
@@ -19,7 +20,7 @@ from sweeps.executor import Here, Workers
 from sweeps.running import run_remaining
 from sweeps.tasks.cost import TASK as COST_TASK
 from sweeps.tasks.cost import cost_items, make, one_by_one
-from sweeps.trials import Trial
+from sweeps.trials import Trial, run_directory
 
 
 def run_all(
@@ -33,9 +34,10 @@ def run_all(
 ) -> None:
     """Everything that has not ended."""
     if record.tuning and not (out / "sweep.json").is_file():
-        trials = planned_tuning(out, record, record.tuning)
+        folder, trials = out / "tuning", planned_tuning(out, record, record.tuning)
+        check_all_alone(folder, trials, record.tuning.seeds)
         run_remaining(
-            out / "tuning",
+            folder,
             trials,
             record.tuning.seeds,
             workers,
@@ -44,11 +46,25 @@ def run_all(
             retry_failed=retry_failed,
         )
     trials = reported_trials(out, record)
+    check_all_alone(out, trials, record.seeds)
     run_remaining(
         out, trials, record.seeds, workers, console, title="reported", retry_failed=retry_failed
     )
     if cost:
         _measure(out, trials, record.seeds[0], workers, console)
+
+
+def check_all_alone(folder: Path, trials: Sequence[Trial], seeds: Sequence[int]) -> None:
+    """Hold fixed with how many members a run is trained: with none here.
+
+    Raises:
+        RecordError: a run that is there was trained beside others.
+    """
+    for trial in trials:
+        for seed in seeds:
+            directory = run_directory(folder, trial.id, seed)
+            if (directory / "config.json").is_file():
+                check_alone(directory)
 
 
 def planned_tuning(out: Path, record: CompareRecord, tuning: Tuning) -> list[Trial]:

@@ -50,7 +50,7 @@ def make(cost: bool = False) -> Run:
                 (result,) = train_together([planned], ready.optimizer, options, remembered)
         except Pruned as stopped:
             return stopped.record(directory, config.seeds[0])
-        outcome = _outcome(result)
+        outcome = _outcome(result, config.evaluation.every is not None)
         if judge and result.status == "diverged":
             judge.diverged(outcome[2])
         return outcome
@@ -80,7 +80,9 @@ def make_together() -> RunTogether:
             planned = [_planned(one, orders[i][1]) for one, i in zip(ready, fresh, strict=True)]
             options = Options(cost=False, show=_shown(tell, None))
             results = train_together(planned, ready[0].optimizer, options, remembered)
-            outcomes = dict(zip(fresh, map(_outcome, results), strict=True))
+            evaluated = planned[0].config.evaluation.every is not None
+            ended = [_outcome(result, evaluated) for result in results]
+            outcomes = dict(zip(fresh, ended, strict=True))
         for i, order in enumerate(orders):
             if i not in outcomes:
                 outcomes[i] = single(*order, tell)
@@ -120,8 +122,10 @@ def _planned(ready: Prepared, directory: Path) -> Planned:
     return Planned(ready.config, directory, facts)
 
 
-def _outcome(result: Result) -> Outcome:
+def _outcome(result: Result, evaluated: bool) -> Outcome:
     score = result.final_return if result.eval_return is None else result.eval_return
+    if evaluated and result.status == "completed":
+        score = result.eval_return  # null where it is not finite
     if result.status == "diverged":
         return "diverged", f"at gradient step {result.diverged_at}", score
     return "completed", None, score

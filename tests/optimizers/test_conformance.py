@@ -261,3 +261,24 @@ def test_converges(rule, trained, target, request):
     if reason := SHORT_OF.get((rule.spec.name, target)):
         request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True))
     assert_close(trained[target], GOAL[target], rtol=0, atol=3e-2)
+
+
+def test_a_schedule_is_where_the_run_is_however_few_steps_were_taken(rule):
+    """Half of the run was left out; what has a schedule must know, what has none must not."""
+    assert rule.spec.follows_run == (rule.spec.name not in ("mlp-lopt", "mulo"))
+    known = {h.name for h in rule.spec.hyperparameters}
+    if not rule.spec.follows_run:
+        return
+    settings = {"schedule": "linear"} if "schedule" in known else {}
+    if rule.spec.name == "schedule-free-adamw":
+        settings = {"warmup_share": 0.9}
+
+    def first(skipped):
+        opt = rule.spec.build(NUM_STEPS, skipped, **settings)
+        return opt.update(tree(1), opt.init(tree(0)), tree(0), value=1.0)[0]
+
+    start, half, end = (jax.jit(first)(jnp.int32(n)) for n in (0, NUM_STEPS // 2, NUM_STEPS))
+    assert moved(half, start)
+    if "schedule" in known:
+        assert_close(half, jax.tree.map(lambda u: u / 2, start))
+        assert_close(end, jax.tree.map(jnp.zeros_like, start))

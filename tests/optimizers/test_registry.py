@@ -395,3 +395,19 @@ def test_a_learning_rate_of_another_name_can_be_told(module):
         spec.with_learning_rate("peek")
     with pytest.raises(ValueError, match="'kind' is no number"):
         spec.with_learning_rate("kind")
+
+
+def test_a_function_that_takes_skipped_steps_is_told_how_many():
+    def make(num_steps, skipped_steps=0, learning_rate=1.0):
+        def schedule(count):
+            return learning_rate * (1 - (count + skipped_steps) / num_steps)
+
+        return optax.sgd(schedule)
+
+    spec = references.as_spec("mine", make)
+    assert [h.name for h in spec.hyperparameters] == ["learning_rate"]
+    assert spec.follows_run
+    params = {"w": jnp.ones(2)}
+    opt = spec.build(10, 4)
+    updates, _ = opt.update(params, opt.init(params), params)
+    assert updates["w"].tolist() == pytest.approx([-0.6, -0.6])

@@ -36,13 +36,23 @@ def hparams_of(numbers, seeds, **ppo):
     return rows._replace(optimizer=optimizer)
 
 
-def start(env="CartPole-v1", seeds=(0,), make=adam, iterations=20, ppo=PPO, needs=(), **config):
+def start(
+    env="CartPole-v1",
+    seeds=(0,),
+    make=adam,
+    iterations=20,
+    ppo=PPO,
+    needs=(),
+    follows_run=False,
+    **config,
+):
     """(population, env) for a run of `iterations`."""
     env = make_env(env, num_envs=ppo.num_envs, seeds=seeds) if isinstance(env, str) else env
     network = make_network(
         NetworkConfig(**{"hidden_sizes": (16,), **config}), env.observation, env.num_actions
     )
-    learner = make_learner(network, Optimizer(make, frozenset(needs)), ppo, iterations)
+    optimizer = Optimizer(make, frozenset(needs), follows_run=follows_run)
+    learner = make_learner(network, optimizer, ppo, iterations)
     return make_population(env, network, learner, ppo, max_chunk=iterations), network
 
 

@@ -8,7 +8,11 @@ import numpy as np
 import optax
 import pytest
 from ppo.runs import PPO, adam, hparams_of, run, smaller, start
+from spoiled import CODES, Spoiled
 
+from optimizers.schedules import make_schedule
+from rl_eval.envs.base import Layout
+from rl_eval.envs.probes import ProbeEnv
 from rl_eval.ppo.learner import shuffled
 from rl_eval.ppo.state import NOT_DIVERGED
 
@@ -114,6 +118,27 @@ def test_divergence_stops_that_member_at_its_step_and_leaves_its_neighbours_bit_
     assert np.isnan(norms[diverging])
     assert set(norms[diverging + 1 :].tolist()) == {norms[diverging - 1]}
     assert healthy.learner.diverged_at[1] == NOT_DIVERGED
+    mean = rows.update.update_norm[:, 1]  # over the steps taken, of which there are none any more
+    assert np.isfinite(mean[: diverging + 1]).all()
+    assert np.isnan(mean[diverging + 1 :]).all()
+
+
+def test_rewards_and_observations_that_are_not_finite_end_that_member_alone():
+    """One member each: NaN, inf and -inf rewards, NaN and inf observations, from step 20 on."""
+    ppo = smaller(update_epochs=1, num_minibatches=2)
+    pools = [
+        Spoiled(Layout(ppo.num_envs, CODES), codes, since=20)
+        for codes in (CODES, (0,) * len(CODES))
+    ]
+    population, _ = start(env=pools[0], ppo=ppo, iterations=3)
+    hparams = hparams_of({"learning_rate": 1e-3}, CODES)
+    (state, rows), (_, clean) = (
+        population.run(population.init(CODES, hparams, pool), 3) for pool in pools
+    )
+    healthy, *others = state.learner.diverged_at.tolist()
+    assert healthy == NOT_DIVERGED
+    assert set(others) <= {2, 3}  # gradient steps of the second iteration, steps 16 to 31
+    assert_same(*(jax.tree.map(lambda x: x[:, 0], part) for part in (rows, clean)))
 
 
 def test_an_absurd_learning_rate_is_recorded_as_divergence():
@@ -128,6 +153,52 @@ def test_target_kl_stops_an_iteration_after_the_epoch_that_exceeds_it():
     )
     assert free.gradient_steps[-1, 0] == 20 * 16
     assert stopped.gradient_steps[-1, 0] == 20 * 4
+
+
+def pacing(num_steps, hparams, skipped_steps):
+    """Moves one parameter by the scheduled rate, so that the norm of the update is the rate."""
+    rate = make_schedule(1.0, "linear", 0.0, num_steps, skipped_steps)
+
+    def update(grads, count, params=None, **extra):
+        first, *rest = jax.tree.leaves(params)
+        moved = jnp.zeros_like(first).at[(0,) * first.ndim].set(rate(count))
+        updates = [moved, *map(jnp.zeros_like, rest)]
+        return jax.tree.unflatten(jax.tree.structure(params), updates), count + 1
+
+    return optax.GradientTransformationExtraArgs(lambda params: jnp.int32(0), update)
+
+
+@pytest.mark.parametrize("target_kl", [None, 1e-9])
+def test_schedule_and_metrics_follow_the_run_where_target_kl_leaves_steps_out(target_kl):
+    """Means over the steps taken, at the rates of their places in a run of 20 times 8 steps."""
+    _, rows = run(make=pacing, follows_run=True, ppo_hparams={"target_kl": target_kl})
+    taken = np.diff(rows.gradient_steps[:, 0], prepend=0)
+    assert set(taken) == ({8} if target_kl is None else {4, 8})
+    rates = [1 - (8 * i + np.arange(n).mean()) / 160 for i, n in enumerate(taken)]
+    np.testing.assert_allclose(rows.update.update_norm[:, 0], rates, rtol=1e-5)
+
+
+def test_minibatches_of_one_transition_with_normalised_advantages_are_refused():
+    with pytest.raises(ValueError, match=r"num_minibatches=64 leaves one .* or norm_adv=false"):
+        start(ppo=smaller(num_minibatches=64))
+    start(ppo=smaller(num_minibatches=64, norm_adv=False))
+    start(ppo=smaller(num_minibatches=32))
+
+
+class MostlyInvalid(ProbeEnv):
+    """Three of four environments hand over no transition."""
+
+    def step(self, state, action):
+        state, step = super().step(state, action)
+        return state, step._replace(valid=jnp.arange(self.num_envs) % 4 == 0)
+
+
+def test_minibatches_with_fewer_than_two_valid_transitions_are_counted():
+    env = MostlyInvalid("probe/both", Layout(4, (0,)))
+    _, rows = run(env=env, ppo=smaller(num_minibatches=32), iterations=4, chunks=(4,))
+    two_of_64 = 64  # minibatches of an iteration: two epochs, 16 of 64 transitions valid
+    assert (rows.update.starved > two_of_64 / 2).all()
+    assert (rows.update.starved < two_of_64).all()
 
 
 def spying(seen):

@@ -7,10 +7,14 @@ import json
 import jax.numpy as jnp
 import pytest
 from cli.test_train import SMALL, rl_eval
+from spoiled import Spoiled
 
 from rl_eval.envs import registry
 from rl_eval.envs.probes import ProbeEnv
 from rl_eval.envs.scores import random_score
+from rl_eval.prng import Purpose
+from rl_eval.reading import eval_frame
+from rl_eval.records.scored import lost_its_score
 
 RUN = ["train", "--total-timesteps", "1280", *SMALL, "--no-cost"]
 
@@ -85,3 +89,20 @@ def test_the_score_of_divergence_can_be_stated(out):
     args = ["--env", "CartPole-v1", "--optimizer", "bomb:make", "--set", "diverged_score=-3"]
     assert rl_eval(*RUN, *args, "--out", str(out)) == 3
     assert status(out)["final_return"] == -3
+
+
+def test_an_evaluation_that_is_not_finite_is_null_in_every_record(out, monkeypatch, capsys):
+    """Training here is sound; of the game's rewards only those of the evaluation are not."""
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register_pool(
+        "spoiled", lambda lay: Spoiled(lay, (lay.purpose == Purpose.EVAL_ENV,)), "probe"
+    )
+    played = ["--eval-every", "1280", "--eval-episodes", "2", "--log", "tensorboard"]
+    assert rl_eval(*RUN, "--env", "spoiled", *played, "--out", str(out), "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["eval_return"] is None
+    (row,) = rows(out, "eval.jsonl")
+    assert (row["return_mean"], row["return_std"], row["returns"]) == (None, None, [None, None])
+    assert (status(out)["status"], status(out)["eval_return"]) == ("completed", None)
+    assert status(out)["final_return"] is not None  # of training, which is no score in its place
+    assert lost_its_score(status(out))
+    assert eval_frame(out)["return_mean"].to_list() == [None]

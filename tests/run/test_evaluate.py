@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spoiled import CODES, Spoiled
 
 from rl_eval.config import (
     EnvConfig,
@@ -288,3 +289,14 @@ def test_ale_ids_are_evaluated_too():
     config = config_of("ALE/Breakout-v5", 2, "greedy", atari=ATARI)
     played = make_evaluator(config, blind())(always(1, 4), 0)
     assert (played.lengths > 50).all()
+
+
+@pytest.mark.parametrize("jittable", [True, False])
+def test_a_game_with_a_number_that_is_not_finite_has_no_return(monkeypatch, jittable):
+    """NaN and infinite rewards, and games played on NaN and infinite observations."""
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register_pool("spoiled", lambda lay: Spoiled(lay, jittable=jittable), "probe")
+    config = config_of("spoiled", 4, seeds=CODES)
+    returns = make_evaluator(config, blind())(jnp.zeros((len(CODES), 2)), 0).returns
+    assert np.isfinite(returns[0]).all()
+    assert not np.isfinite(returns[1:]).any()
