@@ -31,7 +31,7 @@ class Optimizer(NamedTuple):
     needs: extra arguments beyond `params` and `value`; see `optimizers.spec`.
     eval_params: (opt_state, params) to the parameters to evaluate, where they are not `params`.
     traced: the hyperparameters that `make` is given as arrays, by name.
-    follows_run: `make` may be given a third argument, how many gradient steps were left out so far.
+    follows_run: `make` takes, or leaves out, a third argument: gradient steps left out so far.
     """
 
     make: Callable[..., optax.GradientTransformationExtraArgs]

@@ -25,10 +25,9 @@ from rl_eval.records.provenance import provenance
 from rl_eval.records.run import INTERRUPTED, TRAINED_WITH, RunDirectory, RunExistsError, Status
 from rl_eval.run.build import Build, Built, build, start
 from rl_eval.run.cost import measure
-from rl_eval.run.fit import check_optimizer
+from rl_eval.run.fit import check_optimizer, pace
 from rl_eval.run.loop import Clock, Progress, Session, evaluate_if_due, save, train_on
 from rl_eval.run.member import Member
-from rl_eval.run.pace import pace
 from rl_eval.run.restoring import newest_checkpoints, wall_s_of, with_checkpoints
 from rl_eval.run.sinks import Sinks
 from rl_eval.run.stop import Terminated, graceful

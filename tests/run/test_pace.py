@@ -7,7 +7,7 @@ from run.test_evaluate import config_of
 
 from rl_eval.config import PPOHparams
 from rl_eval.ppo.learner import Optimizer
-from rl_eval.run.pace import pace
+from rl_eval.run.fit import pace
 
 
 def make(num_steps, numbers):
