@@ -207,11 +207,7 @@ def _connected(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    own: dict[str, Any] = {}
-    if address == LOCAL:
-        # Its processes start in this folder, which may have a `sweeps/` of its own.
-        ours = {"worker_process_setup_hook": "rl_eval.packages.prefer_ours"}
-        own = {"num_cpus": len(cores()), "include_dashboard": False, "runtime_env": ours}
+    own = {"num_cpus": len(cores()), "include_dashboard": False} if address == LOCAL else {}
     with _own_sigterm():
         try:
             ray.init(address, log_to_driver=False, logging_level="error", **own)
