@@ -27,6 +27,7 @@ from rl_eval.setup.modules import found_again
 from rl_eval.setup.objects import Optimizer, named, named_all
 from rl_eval.setup.optimizer import prepare
 from rl_eval.setup.training import console_of
+from rl_eval.setup.trust import Trust
 from rl_eval.terminal import Console
 from sweeps.calls import call_text
 from sweeps.comparison.plan import check_alike, configurations, evaluated, make_tuning
@@ -154,6 +155,7 @@ def compare(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     retry_failed: bool = False,
+    trust_code: bool = False,
     cost: bool = True,
     workers: int | str | None = None,
     cpus: Number | None = None,
@@ -180,6 +182,7 @@ def compare(
         out: directory. Default comparisons/<time>.
         resume: directory of a comparison to go on with; what else is given has to agree with it.
         retry_failed: run what failed once more.
+        trust_code: as `sweeps.sweep`.
         cost: measure what each optimizer costs, after the runs.
         workers, cpus, gpus, patience, progress, command: as `sweeps.sweep`.
 
@@ -203,7 +206,7 @@ def compare(
         eval_every,
         eval_episodes,
     )
-    how = _How(workers, cpus, gpus, patience, retry_failed, cost, console)
+    how = _How(workers, cpus, gpus, patience, retry_failed, cost, console, trust_code)
     with registry.known(specs):
         if resume is not None:
             return _resumed(asked, Path(resume), seeds, command, how)
@@ -221,6 +224,7 @@ class _How:
     retry_failed: bool
     cost: bool
     console: Console
+    trust_code: bool
 
     def workers_for(self, record: CompareRecord) -> Workers:
         return workers_of(self.workers, self.cpus, self.gpus, self.patience, record.optimizers)
@@ -245,7 +249,7 @@ def _resumed(
     if not folder.is_dir():
         raise SettingsError(f"--resume {folder}: there is no such directory")
     with locked(folder):
-        record = _extended(asked, folder, seeds, command)
+        record = _extended(asked, folder, seeds, command, how.trust_code)
         return _run(folder, record, how.workers_for(record), how)
 
 
@@ -270,10 +274,19 @@ def load_comparison(path: str | Path, objective: Objective = "final") -> Compari
     return Comparison(Path(path), read_comparison(Path(path), objective))
 
 
-def _extended(asked: Asked, folder: Path, seeds: Seeds | None, command: str) -> CompareRecord:
-    """The record of a directory, with more seeds where asked for; written if changed."""
+def _extended(
+    asked: Asked, folder: Path, seeds: Seeds | None, command: str, trust_code: bool
+) -> CompareRecord:
+    """The record of a directory, with more seeds where asked for; written if changed.
+
+    Raises:
+        SettingsError: it names code that is not trusted, or is not what was asked for.
+    """
     old = read_compare(folder)
+    envs = () if asked.env is None else names_of(asked.env)
+    trust = Trust.of((*envs, *asked.optimizers), trust_code)
     for _, _, base in configurations(old):
+        trust.check(base, folder / FILE)
         found_again(base)
     if asked != Asked():
         _check_same(asked, old, folder)

@@ -16,6 +16,7 @@ from rl_eval.records.run import SCHEMA, RecordError, read_record, write_json
 from rl_eval.records.sweep import Pruning, read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read, read_file
 from rl_eval.setup.modules import found_again
+from rl_eval.setup.trust import Trust
 from rl_eval.strict import STRICT
 from sweeps import presets
 from sweeps.space.designs import Design
@@ -154,17 +155,23 @@ def _points(described: Plan, space: Space) -> int | None:
 
 
 def extended(
-    out: Path, seeds: Sequence[int] | None, trials: int | None, command: str
+    out: Path,
+    seeds: Sequence[int] | None,
+    trials: int | None,
+    command: str,
+    trust: Trust,
 ) -> tuple[Plan, list[Trial]]:
     """The plan of a sweep directory with more seeds or trials, as asked for; written if changed.
 
     Raises:
         RecordError: no sweep is there.
-        SettingsError: trials that are there would not be among those of the larger design.
+        SettingsError: it names code that is not trusted, or trials that are there would not be
+            among those of the larger design.
     """
     there = {trial.id for trial in read_sweep(out).planned}
     old = planned_in(out)
     for base in old.bases:
+        trust.check(base, out / PLAN)
         found_again(base)
     more = tuple(dict.fromkeys((*old.seeds, *(seeds or ()))))
     new = dataclasses.replace(old, seeds=more, trials=old.trials if trials is None else trials)

@@ -20,6 +20,7 @@ from rl_eval.setup.directories import refuse_taken
 from rl_eval.setup.objects import Optimizer, named_all
 from rl_eval.setup.optimizer import prepare
 from rl_eval.setup.training import console_of
+from rl_eval.setup.trust import Trust
 from rl_eval.terminal import Console
 from sweeps.calls import call_text
 from sweeps.execution.local import PATIENCE_S
@@ -134,6 +135,7 @@ def sweep(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     retry_failed: bool = False,
+    trust_code: bool = False,
     population: int | str = "auto",
     workers: int | str | None = None,
     cpus: Number | None = None,
@@ -162,6 +164,8 @@ def sweep(
         out: directory. Default sweeps/<preset or file>-<time>.
         resume: directory of a sweep to go on with; what else is given has to agree with it.
         retry_failed: run what failed once more.
+        trust_code: import what the directory names as `module:attribute`; else all of it has to
+            be given here again.
         population: members that a worker trains together; `auto`: as many as are fastest.
         workers: `local` (a process a core or a GPU), a number of them, `here` (this process), or
             `ray` and the address of a cluster. Default: local, here for optimizers that are
@@ -192,7 +196,7 @@ def sweep(
         eval_every,
         eval_episodes,
     )
-    how = _How(workers, cpus, gpus, patience, population, retry_failed, console)
+    how = _How(workers, cpus, gpus, patience, population, retry_failed, console, trust_code)
     with registry.known(specs):
         if resume is not None:
             return _resumed(asked, Path(resume), trials, seeds, command, how)
@@ -210,6 +214,7 @@ class _How:
     population: int | str
     retry_failed: bool
     console: Console
+    trust_code: bool
 
     def workers_for(self, plan: Plan) -> tuple[Workers, int | None]:
         """Where the runs of a plan go, and how many members train together there."""
@@ -254,11 +259,13 @@ def _resumed(
 ) -> Study:
     if not folder.is_dir():
         raise SettingsError(f"--resume {folder}: there is no such directory")
+    envs = () if asked.env is None else names_of(asked.env)
+    trust = Trust.of((*envs, *asked.optimizers), how.trust_code)
     with locked(folder):
         if asked != Asked():
             _check_same(asked, folder, command)
         more = None if seeds is None else seeds_of(seeds)
-        plan, planned = extended(folder, more, trials, command)
+        plan, planned = extended(folder, more, trials, command, trust)
         return _run(folder, plan, planned, how.workers_for(plan), how)
 
 

@@ -51,6 +51,8 @@ class Compare(Flags):
     """Directory. Default comparisons/<time>."""
     resume: Path | None = None
     """Go on with the comparison in this directory; other flags may be given again."""
+    trust_code: bool = False
+    """Import what the comparison that goes on names as module:attribute."""
     retry_failed: bool = False
     """With --resume: run what failed once more."""
     cost: bool = True
@@ -80,6 +82,7 @@ def run(args: Compare) -> int:
         out=args.out,
         resume=args.resume,
         retry_failed=args.retry_failed,
+        trust_code=args.trust_code,
         cost=args.cost,
         workers=args.workers,
         cpus=args.cpus,

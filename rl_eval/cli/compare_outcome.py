@@ -75,5 +75,5 @@ def _table(comparison: Comparison, out: Path) -> Table:
         row = comparison.row(env, name)
         counts = [str(row.count(status)) for status in ("diverged", "failed")]
         mean = ranged(final.mean, len(final.scores))
-        shown.add_row(env, name, str(len(row.seeds)), *counts, mean.replace("[", "\\["))
+        shown.add_row(env, name, str(len(row.seeds)), *counts, mean)
     return shown

@@ -49,7 +49,7 @@ def run(args: Doctor) -> int:
     table.add_row("cache", f"{kept.folder}{f' ({kept.instead})' if kept.instead else ''}")
     for module, (extra, purpose) in EXTRAS.items():
         if importlib.util.find_spec(module) is None:
-            install = f"pip install 'rl-eval\\[{extra}]'"
+            install = f"pip install 'rl-eval[{extra}]'"
             table.add_row(module, f"missing, for {purpose}: {install}")
         else:
             table.add_row(module, f"installed, for {purpose}")

@@ -32,6 +32,8 @@ class Evaluate:
     """Default: as in the run's own evaluations."""
     checkpoint: Literal["last", "best"] = "last"
     """The newest policy, or the one that did best in an evaluation."""
+    trust_code: bool = False
+    """Import what the run names as module:attribute."""
     out: Path | None = None
     """JSON file to write the result to as well."""
     json: bool = False
@@ -51,6 +53,7 @@ def run(args: Evaluate) -> int:
         episodes=args.episodes,
         policy=args.policy,
         checkpoint=args.checkpoint,
+        trust_code=args.trust_code,
     )
     document = played.document
     if args.out is not None:

@@ -25,6 +25,8 @@ class Record:
     """Default: as in the run's own evaluations."""
     checkpoint: Literal["last", "best"] = "last"
     """The newest policy, or the one that did best in an evaluation."""
+    trust_code: bool = False
+    """Import what the run names as module:attribute."""
     out: Path = Path("videos")
     """Directory for the two files; a film of the same policy is replaced."""
 
@@ -39,6 +41,7 @@ def run(args: Record) -> int:
         episodes=args.episodes,
         policy=args.policy,
         checkpoint=args.checkpoint,
+        trust_code=args.trust_code,
     )
     console = Console(highlight=False)
     for game in made.games:

@@ -64,6 +64,8 @@ class Sweep(Flags):
     """Directory. Default sweeps/<preset or file>-<time>."""
     resume: Path | None = None
     """Go on with the sweep in this directory; its configuration holds."""
+    trust_code: bool = False
+    """Import what the sweep that goes on names as module:attribute."""
     retry_failed: bool = False
     """With --resume: run what failed once more."""
     population: str = "auto"
@@ -94,6 +96,7 @@ def run(args: Sweep) -> int:
         out=args.out,
         resume=args.resume,
         retry_failed=args.retry_failed,
+        trust_code=args.trust_code,
         population=args.population,
         workers=args.workers,
         cpus=args.cpus,

@@ -47,6 +47,8 @@ class Train:
     """Default: as often as takes 2 % of the time."""
     log: str | None = None
     """Also write records to tensorboard, wandb or both: tensorboard,wandb."""
+    trust_code: bool = False
+    """Import what --config or --resume names as module:attribute."""
     cost: bool = True
     """Time the optimizer alone at the end, for cost.json."""
     overwrite: bool = False
@@ -78,6 +80,7 @@ def run(args: Train) -> int:
         checkpoint_seconds=args.checkpoint_seconds,
         log=args.log or (),
         cost=args.cost,
+        trust_code=args.trust_code,
         progress=console,
     )
     return report(console, trained, as_json=args.json)

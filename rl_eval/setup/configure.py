@@ -15,6 +15,7 @@ from rl_eval.envs.protocols import AtariOptions, protocol
 from rl_eval.settings import SettingsError, merge, near, parse_assignment, read, read_file
 from rl_eval.setup.modules import environment, folder_of
 from rl_eval.setup.objects import spec_of
+from rl_eval.setup.trust import Trust
 
 LINES_PER_RUN = 200  # metrics lines written unless log_every says otherwise
 
@@ -37,12 +38,14 @@ def resolve(
     settings: Mapping[str, Any] = MappingProxyType({}),
     file: Path | None = None,
     atari_protocol: str | None = None,
+    trust_code: bool = False,
 ) -> tuple[RunConfig, OptimizerSpec]:
     """The full configuration: flags over settings over the file over the family's defaults.
 
     Args:
         assignments: `key=value` texts; `settings`: the same as a mapping. A key may leave its
             section out.
+        trust_code: import what the file names, though it was not typed.
 
     Raises:
         SettingsError: anything wrong with what was given, in one line.
@@ -54,6 +57,8 @@ def resolve(
     name = optimizer or _path(given, "optimizer", "name") or "adamw"
     if env and env != _path(given, "env", "id") and isinstance(given.get("env"), Mapping):
         given["env"] = {k: v for k, v in given["env"].items() if k not in ("kwargs", "folder")}
+    if file is not None:
+        _check_trust(given, Trust.of((env, optimizer), trust_code), env_id, name, file)
     described, env_folder = environment(env_id, _path(given, "env", "folder"))
     own = not optimizer or optimizer == _path(given, "optimizer", "name")
     folder = folder_of(name, _path(given, "optimizer", "folder") if own else None)
@@ -84,6 +89,19 @@ def resolve(
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return config, spec
+
+
+def _check_trust(
+    given: Mapping[str, Any], trust: Trust, env_id: Any, optimizer: Any, file: Path
+) -> None:
+    """Raises SettingsError where names of a file are code that nobody asked for."""
+    trust.check_env(str(env_id), _folder(given, "env"), file)
+    trust.check_optimizer(str(optimizer), _folder(given, "optimizer"), file)
+
+
+def _folder(given: Mapping[str, Any], section: str) -> str | None:
+    found = _path(given, section, "folder")
+    return found if isinstance(found, str) else None
 
 
 def _contents(file: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rl_eval.run.trained import Which, load_trained
 from rl_eval.run.view import Run
 from rl_eval.settings import SettingsError
 from rl_eval.setup.modules import found_again
+from rl_eval.setup.trust import Trust
 
 if TYPE_CHECKING:
     from rl_eval.run.video import Recording
@@ -55,6 +56,7 @@ def evaluate(
     episodes: int | None = None,
     policy: Policy | None = None,
     checkpoint: Which = "last",
+    trust_code: bool = False,
 ) -> Evaluation:
     """Play whole games with the policy of one seed's run, whose directory is only read.
 
@@ -62,13 +64,16 @@ def evaluate(
         flavours: of an Atari game: all, default, or MODE:DIFFICULTY, ...
         episodes: games per flavour; policy: stochastic or greedy. Default: as in the run's own.
         checkpoint: the newest policy, or the one that did best in an evaluation.
+        trust_code: import what the run names as `module:attribute`.
 
     Raises:
         SettingsError: a flavour or number of games that cannot be.
         RecordError, CheckpointError: no such run, or no policy in it.
     """
     path = directory_of(run)
-    found_again(read_run(path).config)
+    recorded = read_run(path).config
+    Trust(code=trust_code).check(recorded, path / "config.json")
+    found_again(recorded)
     trained = load_trained(path, checkpoint)
     config = configured(trained.config, episodes, policy)
     played = flavours_to_play(config, flavours)
@@ -94,6 +99,7 @@ def record(
     episodes: int = 1,
     policy: Policy | None = None,
     checkpoint: Which = "last",
+    trust_code: bool = False,
 ) -> Recording:
     """Film games of the policy of one seed's run: an mp4 and a GIF in the directory `out`.
 
@@ -110,7 +116,9 @@ def record(
     outside(path, Path(out))
     if episodes < 1:
         raise SettingsError(f"--episodes must be at least 1, got {episodes}")
-    found_again(read_run(path).config)
+    recorded = read_run(path).config
+    Trust(code=trust_code).check(recorded, path / "config.json")
+    found_again(recorded)
     trained = load_trained(path, checkpoint)
     config = configured(trained.config, episodes, policy)
     try:

@@ -21,6 +21,7 @@ from rl_eval.setup.configure import resolve
 from rl_eval.setup.directories import default_name, remove_runs, rerun_command
 from rl_eval.setup.objects import Optimizer, named
 from rl_eval.setup.optimizer import prepare
+from rl_eval.setup.trust import Trust
 from rl_eval.setup.weights import recorded_weights
 from rl_eval.terminal import Console
 
@@ -49,7 +50,7 @@ class Asked:
     eval_every: Number | None = None
     eval_episodes: int | None = None
 
-    def resolved(self, beneath: Path | None = None) -> RunConfig:
+    def resolved(self, beneath: Path | None = None, trust_code: bool = False) -> RunConfig:
         """The full configuration; `beneath`: a file instead of `config`."""
         flags: dict[str, Any] = {}
         if self.total_timesteps is not None:
@@ -69,6 +70,7 @@ class Asked:
             settings={**self.settings, **own},
             file=beneath or self.config,
             atari_protocol=self.protocol,
+            trust_code=trust_code,
         )[0]
 
 
@@ -92,6 +94,7 @@ def train(
     checkpoint_seconds: Number | None = None,
     log: str | Sequence[str] = (),
     cost: bool = True,
+    trust_code: bool = False,
     progress: bool | Console = True,
 ) -> Run:
     """Train PPO with an optimizer, record the run and return it.
@@ -117,6 +120,8 @@ def train(
         checkpoint_seconds: default: as often as takes 2 % of the time.
         log: `tensorboard`, `wandb` or both, which are written to as well.
         cost: time the optimizer alone at the end.
+        trust_code: import what `config` or `resume` names as `module:attribute`; else that has to
+            be given here again.
         progress: show a bar; or the rich console to show it on.
 
     Raises:
@@ -139,7 +144,7 @@ def train(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
     )
-    how = How(checkpoint_seconds, _names(log), cost, console_of(progress))
+    how = How(checkpoint_seconds, _names(log), cost, console_of(progress), trust_code)
     if resume is not None and (overwrite or out is not None):
         raise SettingsError("--resume goes on in its own directory: no --out, no --overwrite")
     with registry.known(specs):
@@ -156,6 +161,7 @@ class How:
     log: tuple[str, ...]
     cost: bool
     console: Console
+    trust_code: bool
 
     def __post_init__(self) -> None:
         sinks.check(self.log)
@@ -171,7 +177,7 @@ class How:
 
 
 def _begun(asked: Asked, out: Path | None, overwrite: bool, how: How) -> Run:
-    ready = prepare(asked.resolved(), recorded_weights(asked.config))
+    ready = prepare(asked.resolved(trust_code=how.trust_code), recorded_weights(asked.config))
     config = ready.config
     out = out or Path("runs") / default_name(config)
     if overwrite:
@@ -193,8 +199,10 @@ def _resumed(asked: Asked, out: Path, how: How) -> Run:
     runs = read_population(out)
     seeds = tuple(run.config.seeds[0] for run in runs)
     config = dataclasses.replace(runs[0].config, seeds=seeds)
+    file = runs[0].path / "config.json"
+    Trust.of((asked.env, asked.optimizer), how.trust_code).check(config, file)
     if asked != Asked():
-        _check_same(asked, config, runs[0].path / "config.json")
+        _check_same(asked, config, file)
     ready = prepare(config, runs[0].provenance.get("weights"))
     if runner.recorded_results(runs) is None:
         with how.options(config) as options:
@@ -212,7 +220,7 @@ def _check_same(asked: Asked, config: RunConfig, file: Path) -> None:
     """
     if asked.config is not None:
         raise SettingsError("--config cannot go with --resume: a run keeps its configuration")
-    again = asked.resolved(beneath=file)
+    again = asked.resolved(beneath=file, trust_code=True)  # what it names was asked for
     if asked.seeds is None:
         again = dataclasses.replace(again, seeds=config.seeds)
     for field in dataclasses.fields(RunConfig):

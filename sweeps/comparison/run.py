@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rl_eval.records.comparison import CompareRecord, Tuning
 from rl_eval.records.scored import check_alone
+from rl_eval.setup.trust import Trust
 from rl_eval.terminal import Console
 from sweeps import plan
 from sweeps.comparison.plan import reported_trials, tuning_plan
@@ -71,7 +72,8 @@ def planned_tuning(out: Path, record: CompareRecord, tuning: Tuning) -> list[Tri
     """The trials that tune, written as a sweep of their own."""
     folder = out / "tuning"
     if (folder / "sweep.json").is_file():
-        return plan.extended(folder, None, None, "")[1]
+        checked = Trust.of((*record.envs, *record.optimizers), code=False)
+        return plan.extended(folder, None, None, "", checked)[1]
     described = tuning_plan(record, tuning)
     trials = plan.trials_of(described)
     folder.mkdir(exist_ok=True)

@@ -105,7 +105,7 @@ SUBJECTS = {
     "train": Subject(_train, lambda o: ["train", "--resume", str(o)], "", statuses),
     "sweep": Subject(_sweep, lambda o: ["sweep", "--resume", str(o)], "sweep.json", statuses),
     "compare": Subject(
-        _compare, lambda o: ["compare", "--resume", str(o)], "compare.json", statuses
+        _compare, lambda o: ["compare", "--resume", str(o), "--no-cost"], "compare.json", statuses
     ),
     "gate": Subject(_gate, _gate, "", _numerics),
     "meta-train": Subject(

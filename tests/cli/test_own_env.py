@@ -69,8 +69,8 @@ def test_an_environment_of_the_folder_trains_and_is_found_again_from_elsewhere(
     status = json.loads((out / "status.json").read_text())
     (out / "status.json").write_text(json.dumps({**status, "status": "running"}))
     monkeypatch.setattr(registry, "_registered", {})  # as in a new process
-    assert rl_eval("train", "--resume", str(out), "--no-cost") == 0
-    assert rl_eval("evaluate", str(out), "--episodes", "2") == 0
+    assert rl_eval("train", "--resume", str(out), "--no-cost", "--trust-code") == 0
+    assert rl_eval("evaluate", str(out), "--episodes", "2", "--trust-code") == 0
 
 
 def test_a_folder_that_is_gone_is_named(folder, monkeypatch, tmp_path, capsys):
@@ -82,7 +82,7 @@ def test_a_folder_that_is_gone_is_named(folder, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(registry, "_registered", {})
     monkeypatch.chdir("/")
     capsys.readouterr()
-    assert rl_eval("evaluate", str(out)) == 2
+    assert rl_eval("evaluate", str(out), "--trust-code") == 2
     assert f"it was found in {folder} when the run began" in said(capsys)
 
 
@@ -117,7 +117,9 @@ def test_arguments_come_from_the_command_line_and_from_files(folder, capsys):
         "ppo: {num_envs: 2, num_steps: 8, num_minibatches: 1, update_epochs: 1}\n"
         "network: {hidden_sizes: [4]}\n"
     )
-    assert rl_eval("train", "--config", "mine.yaml", "--no-cost", "--out", "file") == 0
+    assert (
+        rl_eval("train", "--config", "mine.yaml", "--trust-code", "--no-cost", "--out", "file") == 0
+    )
     flag, file = (read_run(Path(name)).config for name in ("flag", "file"))
     assert config_id(flag) == config_id(file)
     assert config_id(flag) in train_name("myenvs:Grid-v0", capsys, "--set", "env.kwargs.size=4")
