@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from rl_eval.lazily import lazily as _lazily
 
 if TYPE_CHECKING:
+    from rl_eval.envs.registry import register_env
     from rl_eval.reports import report
     from rl_eval.run.view import Run, load
     from rl_eval.setup.evaluating import Evaluation, evaluate, record
     from rl_eval.setup.training import train
 
-__all__ = ["Evaluation", "Run", "evaluate", "load", "record", "report", "train"]
+__all__ = ["Evaluation", "Run", "evaluate", "load", "record", "register_env", "report", "train"]
 
 __getattr__ = _lazily(
     __name__,
@@ -26,6 +27,7 @@ __getattr__ = _lazily(
         "evaluate": "rl_eval.setup.evaluating",
         "load": "rl_eval.run.view",
         "record": "rl_eval.setup.evaluating",
+        "register_env": "rl_eval.envs.registry",
         "report": "rl_eval.reports",
         "train": "rl_eval.setup.training",
     },
