@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +23,9 @@ def _text(value: Any) -> str:
     return repr(str(value) if hasattr(value, "__fspath__") else value)
 
 
-def changed(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that are not the defaults of `function`."""
-    defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
-    return {k: v for k, v in arguments.items() if k not in defaults or v is not defaults[k]}
+def flags_given(asked: Any, nothing: Any) -> str:
+    """The fields of `asked` that are not those of `nothing`, as one types them."""
+    names = [f.name for f in dataclasses.fields(asked)]
+    differ = [name for name in names if getattr(asked, name) != getattr(nothing, name)]
+    typed = {"settings": "set"}
+    return ", ".join(f"--{typed.get(name, name).replace('_', '-')}" for name in differ)

@@ -29,7 +29,7 @@ from rl_eval.setup.optimizer import prepare
 from rl_eval.setup.training import console_of
 from rl_eval.setup.trust import Trust
 from rl_eval.terminal import Console
-from sweeps.calls import call_text
+from sweeps.calls import call_text, flags_given
 from sweeps.comparison.plan import check_alike, configurations, evaluated, make_tuning
 from sweeps.comparison.run import run_all
 from sweeps.execution.local import PATIENCE_S
@@ -308,11 +308,13 @@ def _check_same(asked: Asked, old: CompareRecord, folder: Path) -> None:
     Raises:
         SettingsError: something differs.
     """
-    said = dataclasses.replace(asked.record(old.seeds, ""), commands=old.commands)
-    new = read(CompareRecord, dataclasses.asdict(said), FILE)  # as it is read from a file
-    for field in dataclasses.fields(CompareRecord):
-        if getattr(new, field.name) != getattr(old, field.name):
-            raise SettingsError(
-                f"{field.name} cannot change with --resume: {folder} keeps what it began with; "
-                "leave it out"
-            )
+    try:
+        said = dataclasses.replace(asked.record(old.seeds, ""), commands=old.commands)
+        new = read(CompareRecord, dataclasses.asdict(said), FILE)  # as it is read from a file
+    except ValueError:
+        new = None
+    if new != old:
+        raise SettingsError(
+            f"{flags_given(asked, Asked())} cannot change with --resume: {folder} keeps what it "
+            "began with; leave them out"
+        )

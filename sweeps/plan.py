@@ -116,10 +116,14 @@ def write(out: Path, described: Plan, trials: Sequence[Trial]) -> None:
         pruning=described.pruning,
         points=_points(described, space),
     )
-    document = dataclasses.asdict(described)
-    document["bases"] = [to_dict(base) for base in described.bases]
-    write_json(out / PLAN, document)
+    write_json(out / PLAN, document(described))
     write_sweep(out, record)
+
+
+def document(described: Plan) -> dict[str, Any]:
+    """A plan as plain values, as plan.json has it."""
+    bases = [to_dict(base) for base in described.bases]
+    return {**dataclasses.asdict(described), "bases": bases}
 
 
 def planned_in(out: Path) -> Plan:

@@ -13,7 +13,7 @@ from rl_eval.errors import MachineError
 from rl_eval.records.lock import locked
 from rl_eval.records.run import SCHEMA
 from rl_eval.run.stop import Terminated
-from rl_eval.settings import SettingsError
+from rl_eval.settings import SettingsError, read
 from rl_eval.setup.arguments import Number, Seeds, fitting, names_of, seeds_of
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.directories import refuse_taken
@@ -22,10 +22,20 @@ from rl_eval.setup.optimizer import prepare
 from rl_eval.setup.training import console_of
 from rl_eval.setup.trust import Trust
 from rl_eval.terminal import Console
-from sweeps.calls import call_text
+from sweeps.calls import call_text, flags_given
 from sweeps.execution.local import PATIENCE_S
 from sweeps.executor import Tasks, Workers, workers_of
-from sweeps.plan import PLAN, Plan, extended, planned_in, repeated, space_values, trials_of, write
+from sweeps.plan import (
+    PLAN,
+    Plan,
+    document,
+    extended,
+    planned_in,
+    repeated,
+    space_values,
+    trials_of,
+    write,
+)
 from sweeps.running import run_remaining
 from sweeps.space.designs import Design
 from sweeps.space.space import make_space
@@ -216,15 +226,15 @@ class _How:
     console: Console
     trust_code: bool
 
-    def workers_for(self, plan: Plan) -> tuple[Workers, int | None]:
-        """Where the runs of a plan go, and how many members train together there."""
-        workers = workers_of(self.workers, self.cpus, self.gpus, self.patience, plan.optimizers)
+    def place(self, optimizers: Sequence[str], pruned: bool) -> tuple[Workers, int | None]:
+        """Where the runs go, and how many members train together there."""
+        workers = workers_of(self.workers, self.cpus, self.gpus, self.patience, optimizers)
         population = members_of(self.population)
         if (population or 1) > 1 and isinstance(workers.place, Tasks):
             raise SettingsError("--population is for local workers; a Ray task trains one member")
-        if (population or 1) > 1 and plan.pruning:
+        if (population or 1) > 1 and pruned:
             raise SettingsError(ONE_BY_ONE)
-        return workers, 1 if plan.pruning else population
+        return workers, 1 if pruned else population
 
 
 def _begun(
@@ -235,11 +245,12 @@ def _begun(
     command: str,
     how: _How,
 ) -> Study:
+    place = how.place(asked.optimizers, asked.prune is not None)
     plan = asked.plan(trials, seeds, command)
     if asked.preset is None and asked.space is None:
         how.console.print(f"the space is the preset {PRESET}", highlight=False)
     folder = Path(out or Path("sweeps") / f"{asked.title}-{time.strftime('%Y%m%d-%H%M%S')}")
-    place, planned = how.workers_for(plan), trials_of(plan)
+    planned = trials_of(plan)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         refuse_taken(folder, "sweep.json", "sweep", beside=PLAN)
@@ -263,27 +274,30 @@ def _resumed(
     trust = Trust.of((*envs, *asked.optimizers), how.trust_code)
     with locked(folder):
         if asked != Asked():
-            _check_same(asked, folder, command)
+            _check_same(asked, folder)
         more = None if seeds is None else seeds_of(seeds)
         plan, planned = extended(folder, more, trials, command, trust)
-        return _run(folder, plan, planned, how.workers_for(plan), how)
+        place = how.place(plan.optimizers, plan.pruning is not None)
+        return _run(folder, plan, planned, place, how)
 
 
-def _check_same(asked: Asked, folder: Path, command: str) -> None:
+def _check_same(asked: Asked, folder: Path) -> None:
     """What is given beside `resume` has to say what the sweep's own record says.
 
     Raises:
         SettingsError: something differs.
     """
     old = planned_in(folder)
-    new = asked.plan(old.trials, old.seeds, command)
-    for field in dataclasses.fields(Plan):
-        same = ("commands", "trials", "seeds", "rules")
-        if field.name not in same and getattr(old, field.name) != getattr(new, field.name):
-            raise SettingsError(
-                f"{field.name} differs from what {folder} began with: a sweep keeps its "
-                "configuration; leave it out"
-            )
+    try:
+        new = dataclasses.replace(asked.plan(old.trials, old.seeds, ""), commands=old.commands)
+        same = read(Plan, document(new), PLAN) == old  # as it is read from a file
+    except ValueError:
+        same = False
+    if not same:
+        raise SettingsError(
+            f"{flags_given(asked, Asked())} cannot go with --resume: a sweep keeps its "
+            "configuration; leave them out"
+        )
 
 
 def _run(

@@ -127,7 +127,7 @@ def test_a_sweep_goes_on_with_more_trials_and_keeps_its_configuration(study):
         ENVS, optimizers=["adamw", "celo2-base"], resume=study.path, progress=False
     )
     assert again.table.height == study.table.height
-    with pytest.raises(SettingsError, match="a sweep keeps its configuration"):
+    with pytest.raises(SettingsError, match="--env cannot go with --resume"):
         sweeps.sweep(ENVS[0], resume=study.path, progress=False)
 
 

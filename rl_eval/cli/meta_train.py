@@ -64,6 +64,7 @@ def _train(args: MetaTrain, console: Console) -> int:
     folder = args.resume or args.out
     assert folder is not None
     if args.resume is None:
+        _check(args.config)
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():
         raise SettingsError(f"--resume {folder}: there is no such directory")
@@ -77,6 +78,17 @@ def _train(args: MetaTrain, console: Console) -> int:
         return INTERRUPTED
     console.print(f"{outcome.iteration:,} iterations: {folder / 'theta.msgpack'}")
     return DONE
+
+
+def _check(config: metatrain.MetaTrainConfig) -> None:
+    """Names that mean nothing are refused before anything is written.
+
+    Raises:
+        ValueError: an unknown optimizer or task.
+    """
+    rules.get(config.optimizer)
+    for name in config.tasks:
+        tasks.resolve(name, config.hidden, config.batch_size)
 
 
 def _evaluate(ref: str, config: metatrain.MetaTrainConfig, console: Console) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from optimizers import registry
-from rl_eval.config import EnvPath, RunConfig, Setting
+from rl_eval.config import EnvPath, RunConfig, Setting, to_dict
 from rl_eval.reading import read_population
 from rl_eval.records.run import RunExistsError
 from rl_eval.run import runner, sinks
@@ -223,13 +223,22 @@ def _check_same(asked: Asked, config: RunConfig, file: Path) -> None:
     again = asked.resolved(beneath=file, trust_code=True)  # what it names was asked for
     if asked.seeds is None:
         again = dataclasses.replace(again, seeds=config.seeds)
-    for field in dataclasses.fields(RunConfig):
-        then, now = getattr(config, field.name), getattr(again, field.name)
-        if then != now:
+    then, now = _flat(to_dict(config)), _flat(to_dict(again))
+    for key in dict.fromkeys([*then, *now]):
+        if then.get(key) != now.get(key):
             raise SettingsError(
-                f"--resume: {field.name} was {then} when this run began and is now {now}; "
-                "a run keeps its configuration"
+                f"--resume: {key} was {then.get(key)} when this run began and is now "
+                f"{now.get(key)}; a run keeps its configuration"
             )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, Mapping)
+        found |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found
 
 
 def _names(log: str | Sequence[str]) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def test_what_scores_are_measured_by_cannot_differ():
 def test_a_resumed_comparison_keeps_what_it_began_with(undisturbed, capsys):
     out, _ = undisturbed
     assert stopped("--resume", str(out), "--optimizers", "adamw,sgd") == 2
-    assert "optimizers cannot change with --resume" in capsys.readouterr().err
+    assert "--optimizers cannot change with --resume" in capsys.readouterr().err
     assert stopped("--resume", str(out), "--seeds", "0,1000") == 2
     assert "seed 1000 was used for tuning" in capsys.readouterr().err
     assert stopped(*COMPARE[1:], "--out", str(out)) == 2

@@ -23,14 +23,16 @@ from rl_eval.config import (
     PPOConfig,
     PPOHparams,
     RunConfig,
+    to_dict,
 )
 from rl_eval.envs.protocols import CLASSIC
-from rl_eval.run import trained as trained_module
+from rl_eval.records.run import RunDirectory
 from rl_eval.run.checkpoint import CheckpointError
 from rl_eval.run.evaluate import network_of
 from rl_eval.run.flavours import Flavour, evaluate_flavours, flavours_to_play
 from rl_eval.run.trained import Trained
 from rl_eval.settings import SettingsError
+from rl_eval.setup import evaluating
 
 
 def atari(env_id="Breakout-v5", **options):
@@ -70,7 +72,8 @@ def atari_run(tmp_path, monkeypatch):
     def make(config):
         params = network_of(config).init(jax.random.key(0))
         loaded = Trained(config, jax.tree.map(lambda x: x[None], params), 7)
-        monkeypatch.setattr(trained_module, "load_trained", lambda run, which: loaded)
+        monkeypatch.setattr(evaluating, "load_trained", lambda run, which: loaded)
+        RunDirectory(tmp_path / "run").create(to_dict(config), {})
         return tmp_path / "run"
 
     return make

@@ -236,8 +236,8 @@ def test_a_second_process_on_a_run_is_refused(commands, tmp_path):
     ("args", "words"),
     [
         (["--resume", "nowhere"], ["nowhere", "not a run directory"]),
-        (["--resume", "RUN", "--set", "gamma=0.9"], ["--set", "--resume"]),
-        (["--resume", "RUN", "--env", "CartPole-v1"], ["--env", "--resume"]),
+        (["--resume", "RUN", "--set", "gamma=0.9"], ["hparams.gamma was 0.99", "--resume"]),
+        (["--resume", "RUN", "--env", "Acrobot-v1"], ["env.id was CartPole-v1", "--resume"]),
         (["--env", "CartPole-v1", "--out", "RUN"], ["RUN", "--resume", "--overwrite"]),
     ],
 )

@@ -202,7 +202,6 @@ def test_a_sweep_that_prunes_says_so(commands, tmp_path):
         ([*PRUNED, "--seeds", "2"], "tune with one seed"),
         ([*PRUNED, "--eval-every", "5e5"], "needs an evaluation by 5,556 env steps"),
         (["--resume", "nowhere"], "no such directory"),
-        (["--resume", "nowhere", "--env", "probe/landscape"], "cannot go with --resume"),
     ],
 )
 def test_mistakes_are_named_and_nothing_is_written(args, words, capsys, tmp_path, monkeypatch):
