@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gate-tiers", metavar="TIERS", help=f"default {TIERS}")
     group.addoption("--gate-suite", metavar="SUITE", help="adds the benchmark tier")
     group.addoption("--gate-margin", metavar="SHARE", help="of the baseline's own score")
+    group.addoption("--gate-margin-floor", metavar="SCORE", help="least margin")
     group.addoption("--gate-accept-numerics", metavar="REASON", help="why numerics changed")
     group.addoption("--gate-set", metavar="KEY=VALUE", action="append", default=[])
     group.addoption("--gate-out", metavar="DIR", default="gate/pytest", help="for the report")
@@ -107,7 +108,7 @@ def _findings(config: pytest.Config) -> list[dict[str, str]]:
     command = packages.command("rl_eval.cli.main", "gate", "check", "--out", str(out))
     command += ["--candidate", config.getoption("--optimizer")]
     command += ["--baseline", config.getoption("--baseline")]
-    for option in ("tiers", "suite", "margin", "accept-numerics"):
+    for option in ("tiers", "suite", "margin", "margin-floor", "accept-numerics"):
         if value := config.getoption(f"--gate-{option}"):
             command += [f"--{option}", value]
     for text in config.getoption("--gate-set"):
