@@ -29,7 +29,8 @@ def _built(num_seeds, wrap):
     )
     optimizer = prepare(config).optimizer
     if wrap is not None:
-        optimizer = optimizer._replace(make=lambda n, v, make=optimizer.make: wrap(make(n, v)))
+        make = optimizer.make
+        optimizer = optimizer._replace(make=lambda *given: wrap(make(*given)))
     return config, optimizer, build(config, optimizer)
 
 

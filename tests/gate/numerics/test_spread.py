@@ -26,8 +26,8 @@ def build(num_steps, rate):
 
 @pytest.fixture
 def rule(tmp_path, monkeypatch):
-    """A module that only another process can import."""
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    """A module of a folder that other processes look in as well."""
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("NPROC", "3")
     (tmp_path / "a_rule_elsewhere.py").write_text(RULE.format(here=3))
     return "a_rule_elsewhere:build"
