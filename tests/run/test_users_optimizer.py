@@ -33,7 +33,7 @@ def rule(init=lambda params: (), update=lambda grads, state, params=None: (grads
 
 
 def test_an_infinite_number_reaches_the_rule_from_its_words():
-    told = Optimizer(lambda *_: None, traced=("clip",))  # type: ignore[arg-type, return-value]
+    told = Optimizer(lambda *_: None, traced={"clip": 1.0})  # type: ignore[arg-type, return-value]
     assert told.numbers({"clip": "inf", "kind": "a"}) == {"clip": float("inf")}
 
 
