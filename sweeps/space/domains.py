@@ -27,8 +27,7 @@ class Integers:
     high: int
 
     def __post_init__(self) -> None:
-        whole = type(self.low) is int and type(self.high) is int
-        if not whole or not self.low < self.high:
+        if not self.low < self.high:
             raise ValueError(f"int needs whole numbers low < high, got {self.low}, {self.high}")
 
 
@@ -59,6 +58,13 @@ def _bounds(given: Any) -> tuple[Any, Any]:
     return given[0], given[1]
 
 
+def _integers(given: Any) -> Integers:
+    low, high = _bounds(given)
+    if type(low) is not int or type(high) is not int:
+        raise ValueError(f"int needs whole numbers low < high, got {low}, {high}")
+    return Integers(low, high)
+
+
 def _choice(given: Any) -> Choice:
     plain = isinstance(given, list) and not any(isinstance(v, (list, dict)) for v in given)
     if not plain or not given or len(distinct(given)) < len(given):
@@ -69,7 +75,7 @@ def _choice(given: Any) -> Choice:
 _KINDS: dict[str, Callable[[Any], SearchDomain]] = {
     "log_uniform": lambda given: LogUniform(*map(float, _bounds(given))),
     "uniform": lambda given: Uniform(*map(float, _bounds(given))),
-    "int": lambda given: Integers(*_bounds(given)),
+    "int": _integers,
     "choice": _choice,
     "fixed": lambda given: _choice([given]),
 }

@@ -108,8 +108,8 @@ def test_tasks_compute_in_as_many_threads_as_they_have_cores(monkeypatch):
 
 def test_a_task_fits_where_there_is_enough_of_everything():
     node = {"CPU": 8.0, "GPU": 2.0}
-    assert [_fits(node, 1, 0), _fits(node, 1, 0.25), _fits(node, 3, 0.1)] == [8, 8, 2]
-    assert _fits({"CPU": 8.0}, 1, 1) == 0
+    assert [_fits(node, 1.0, 0.0), _fits(node, 1.0, 0.25), _fits(node, 3.0, 0.1)] == [8, 8, 2]
+    assert _fits({"CPU": 8.0}, 1.0, 1.0) == 0
 
 
 def test_without_ray_a_line_says_what_to_install(tmp_path, monkeypatch):

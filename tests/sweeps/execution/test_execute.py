@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from report.landscape import SPACE, base
@@ -166,7 +167,7 @@ def test_a_worker_leaves_when_its_sweep_is_killed(trials, sweep):
 def test_a_worker_is_handed_what_it_has_compiled(trials):
     config = trials[0].config
     kinds = ["a", "b", "a", "b", "b"]
-    made = [Item(str(i), config, None, kind) for i, kind in enumerate(kinds)]
+    made = [Item(str(i), config, Path(str(i)), kind) for i, kind in enumerate(kinds)]
     backlog = Backlog(made)
     taken = backlog.take(None)
     while len(backlog):
@@ -178,7 +179,7 @@ def test_a_worker_is_handed_what_it_has_compiled(trials):
 
 
 def test_several_at_once_share_their_signature_and_what_was_put_back_comes_alone(trials):
-    made = [Item(str(i), trials[0].config, None, kind) for i, kind in enumerate("aabba")]
+    made = [Item(str(i), trials[0].config, Path(str(i)), kind) for i, kind in enumerate("aabba")]
     backlog = Backlog(made)
     assert [item.trial for item in backlog.take(None, 2)] == ["0", "1"]
     for item in made[:2]:
