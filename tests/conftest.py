@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from cli.processes import Commands
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Two JAX processes that both spread over all cores slow each other down many times over.
@@ -44,6 +45,12 @@ def released() -> Path:
     if not RELEASED.is_dir():
         pytest.skip(f"{RELEASED} is missing: the released weights are not part of this project")
     return RELEASED
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    """Commands that the tests of one file start, with one folder for their logs and programs."""
+    return Commands(tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture
