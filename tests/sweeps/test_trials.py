@@ -245,11 +245,11 @@ def test_a_plan_of_before_is_planned_as_it_was(tmp_path):
     document = json.loads(file.read_text())
     del document["rules"]
     file.write_text(json.dumps(document))
-    again, trials = extended(tmp_path, (0, 1), None, "second")
+    again, trials = extended(tmp_path, (0, 1), None, "second", Trust())
     assert again.rules == 1
     assert {trial.id for trial in trials} == {trial.id for trial in read_sweep(tmp_path).planned}
     assert {len(trial.id) for trial in trials} == {8}
-    assert extended(tmp_path, None, None, "third")[0].rules == 1
+    assert extended(tmp_path, None, None, "third", Trust())[0].rules == 1
 
 
 @pytest.mark.parametrize("kind", ["uniform", "log_uniform"])
