@@ -13,6 +13,7 @@ from rl_eval.config import RunConfig, to_dict
 from rl_eval.records.run import RunDirectory
 from rl_eval.records.sweep import read_sweep, write_sweep
 from rl_eval.settings import SettingsError, read
+from rl_eval.setup.trust import Trust
 from sweeps.plan import Plan, extended, repeated, trials_of, write
 from sweeps.presets import names, path
 from sweeps.space.domains import parse_domain, value_at
