@@ -20,7 +20,7 @@ from rl_eval.report.comparison.scores import Comparison as Scores
 from rl_eval.report.comparison.scores import read_comparison
 from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError, read
-from rl_eval.setup.arguments import Number, Seeds, fitting, names_of, seeds_of
+from rl_eval.setup.arguments import Number, Seeds, fitting, names_of, run_flags, seeds_of
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.directories import refuse_taken
 from rl_eval.setup.modules import found_again
@@ -125,13 +125,8 @@ class Asked:
 
     def _base(self, env: str, name: str, optimizers: tuple[str, ...]) -> RunConfig:
         """An optimizer's configuration in an environment, its weights pinned."""
-        evaluation = {"every": self.eval_every, "episodes": self.eval_episodes}
-        flags: dict[str, Any] = {
-            "evaluation": {k: v for k, v in evaluation.items() if v is not None},
-            "seeds": [0],
-        }
-        if self.total_timesteps is not None:
-            flags["total_timesteps"] = self.total_timesteps
+        flags = run_flags(self.total_timesteps, self.eval_every, self.eval_episodes)
+        flags["seeds"] = [0]
         own = fitting(self.settings, name, optimizers)
         own |= {f"env.kwargs.{key}": value for key, value in self.env_kwargs.items()}
         config, _ = resolve(env=env, optimizer=name, flags=flags, settings=own)

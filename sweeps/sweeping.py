@@ -14,7 +14,7 @@ from rl_eval.records.lock import locked
 from rl_eval.records.run import SCHEMA
 from rl_eval.run.stop import Terminated
 from rl_eval.settings import SettingsError, read
-from rl_eval.setup.arguments import Number, Seeds, fitting, names_of, seeds_of
+from rl_eval.setup.arguments import Number, Seeds, fitting, names_of, run_flags, seeds_of
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.directories import refuse_taken
 from rl_eval.setup.objects import Optimizer, named_all
@@ -108,14 +108,8 @@ class Asked:
         )
 
     def _flags(self) -> dict[str, Any]:
-        evaluation = {"every": self.eval_every, "episodes": self.eval_episodes}
-        flags: dict[str, Any] = {
-            "evaluation": {k: v for k, v in evaluation.items() if v is not None},
-            "seeds": [0],
-        }
-        if self.total_timesteps is not None:
-            flags["total_timesteps"] = self.total_timesteps
-        return flags
+        flags = run_flags(self.total_timesteps, self.eval_every, self.eval_episodes)
+        return {**flags, "seeds": [0]}
 
     @property
     def title(self) -> str:

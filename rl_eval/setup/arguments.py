@@ -49,6 +49,17 @@ def names_of(given: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def run_flags(
+    total_timesteps: Number | None, eval_every: Number | None, eval_episodes: int | None
+) -> dict[str, Any]:
+    """A run's length and evaluations, as `configure.resolve` takes them; None: the default."""
+    evaluation = {"every": eval_every, "episodes": eval_episodes}
+    flags: dict[str, Any] = {"evaluation": {k: v for k, v in evaluation.items() if v is not None}}
+    if total_timesteps is not None:
+        flags["total_timesteps"] = total_timesteps
+    return flags
+
+
 def fitting(
     settings: Mapping[str, Any], optimizer: str, optimizers: Sequence[str]
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rl_eval.run import runner, sinks
 from rl_eval.run.display import live
 from rl_eval.run.view import Run, load
 from rl_eval.settings import SettingsError
-from rl_eval.setup.arguments import Number, Seeds, seeds_of
+from rl_eval.setup.arguments import Number, Seeds, run_flags, seeds_of
 from rl_eval.setup.configure import resolve
 from rl_eval.setup.directories import default_name, remove_runs, rerun_command
 from rl_eval.setup.objects import Optimizer, named
@@ -52,15 +52,11 @@ class Asked:
 
     def resolved(self, beneath: Path | None = None, trust_code: bool = False) -> RunConfig:
         """The full configuration; `beneath`: a file instead of `config`."""
-        flags: dict[str, Any] = {}
-        if self.total_timesteps is not None:
-            flags["total_timesteps"] = self.total_timesteps
+        flags = run_flags(self.total_timesteps, self.eval_every, self.eval_episodes)
         if self.seeds is not None:
             flags["seeds"] = seeds_of(self.seeds)
         if self.env_path is not None:
             flags["env"] = {"path": self.env_path}
-        evaluation = {"every": self.eval_every, "episodes": self.eval_episodes}
-        flags["evaluation"] = {k: v for k, v in evaluation.items() if v is not None}
         own = {f"optimizer.{name}": value for name, value in self.hyperparameters.items()}
         own |= {f"env.kwargs.{name}": value for name, value in self.env_kwargs.items()}
         return resolve(
